@@ -1,0 +1,60 @@
+package metadata
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"ottla/broker/topic"
+)
+
+// Store holds the current Image. Safe for concurrent use.
+type Store struct {
+	image atomic.Pointer[Image]
+
+	mu      sync.Mutex // one writer at a time
+	changed chan struct{}
+}
+
+// NewStore returns a store that knows of nothing yet.
+func NewStore() *Store {
+	s := &Store{changed: make(chan struct{})}
+	s.image.Store(&Image{controllerID: -1, topics: map[string]*Topic{}, names: map[topic.ID]string{}})
+	return s
+}
+
+// Load returns the current image.
+func (s *Store) Load() *Image { return s.image.Load() }
+
+// Apply publishes the image after the request and returns the partitions that it deleted. The request must not be changed
+// afterwards: the image keeps its slices.
+func (s *Store) Apply(req *kmsg.UpdateMetadataRequest) (deleted []topic.Partition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next, deleted := s.image.Load().apply(req)
+	s.image.Store(next)
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return deleted
+}
+
+// Wait returns the first image for which done says true, at once if the current one is it, or the last image seen and
+// ctx's error. done runs on the caller's goroutine.
+func (s *Store) Wait(ctx context.Context, done func(*Image) bool) (*Image, error) {
+	for {
+		s.mu.Lock()
+		changed := s.changed // taken before the look: a change in between is not missed
+		s.mu.Unlock()
+		im := s.Load()
+		if done(im) {
+			return im, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return im, ctx.Err()
+		}
+	}
+}
