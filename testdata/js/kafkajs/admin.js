@@ -1,0 +1,30 @@
+// The admin calls of kafkajs: ADDRESS TOPIC PARTITIONS. Prints what it finds as JSON, a line each.
+const { Kafka, ConfigResourceTypes, logLevel } = require('kafkajs')
+const [address, topic, partitions] = process.argv.slice(2)
+
+const print = (what, value) => console.log(JSON.stringify({ [what]: value }))
+
+async function main () {
+  const kafka = new Kafka({ clientId: 'kafkajs-admin', brokers: [address], logLevel: logLevel.NOTHING })
+  const admin = kafka.admin()
+  await admin.connect()
+  print('created', await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: Number(partitions), configEntries: [{ name: 'retention.ms', value: '3600000' }] }] }))
+  print('created again', await admin.createTopics({ topics: [{ topic, numPartitions: Number(partitions) }] }))
+  print('listed', (await admin.listTopics()).includes(topic))
+  await admin.createPartitions({ topicPartitions: [{ topic, count: Number(partitions) + 1 }] })
+  const metadata = await admin.fetchTopicMetadata({ topics: [topic] })
+  print('partitions', metadata.topics[0].partitions.map((p) => p.partitionId).sort())
+  print('offsets', await admin.fetchTopicOffsets(topic))
+  const described = await admin.describeConfigs({ includeSynonyms: false, resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames: ['retention.ms'] }] })
+  print('retention.ms', described.resources[0].configEntries[0].configValue)
+  await admin.alterConfigs({ validateOnly: false, resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name: 'retention.ms', value: '7200000' }] }] })
+  await admin.setOffsets({ groupId: `${topic}-group`, topic, partitions: [{ partition: 0, offset: '0' }] })
+  print('committed', (await admin.fetchOffsets({ groupId: `${topic}-group`, topics: [topic] }))[0].partitions.find((p) => p.partition === 0).offset)
+  print('groups', (await admin.listGroups()).groups.some((g) => g.groupId === `${topic}-group`))
+  const cluster = await admin.describeCluster()
+  print('brokers', cluster.brokers.length)
+  await admin.deleteTopics({ topics: [topic] })
+  print('listed after deletion', (await admin.listTopics()).includes(topic))
+  await admin.disconnect()
+}
+main().catch((err) => { console.error(err); process.exit(1) })
