@@ -1,0 +1,152 @@
+package fsm
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"ottla/coord/wire"
+)
+
+// Schemes of identities.
+const (
+	SchemeIP     = "ip"
+	SchemeDigest = "digest"
+	SchemeSuper  = "super" // who has it may do everything
+	schemeAuth   = "auth"
+)
+
+// AppendIdentity appends an identity to the Auth of requests.
+func AppendIdentity(auth []byte, id wire.ID) []byte {
+	return wire.AppendString(wire.AppendString(auth, id.Scheme), id.ID)
+}
+
+// Identities decodes an Auth.
+func Identities(auth []byte) (ids []wire.ID) {
+	eachIdentity(auth, func(scheme, id []byte) bool {
+		ids = append(ids, wire.ID{Scheme: string(scheme), ID: string(id)})
+		return true
+	})
+	return ids
+}
+
+func eachIdentity(auth []byte, f func(scheme, id []byte) bool) {
+	for d := wire.NewDecoder(auth); len(d.Rest()) > 0; {
+		scheme, id := d.String(), d.String()
+		if d.Err() != nil || !f(scheme, id) {
+			return
+		}
+	}
+}
+
+func (c *call) allowed(acls []wire.ACL, perm int32) bool {
+	return c.flags&FlagSkipACL != 0 || Allowed(acls, perm, c.req.Auth)
+}
+
+// Allowed says whether somebody with the identities auth has one of the permissions perm by a node's list. An empty list allows
+// everything; entries are alternatives. It does not allocate for nodes that are open to all.
+func Allowed(acls []wire.ACL, perm int32, auth []byte) bool {
+	if len(acls) == 0 {
+		return true
+	}
+	for i := range acls {
+		if acls[i].Perms&perm != 0 && acls[i].ID == wire.WorldAnyone {
+			return true
+		}
+	}
+	allowed := false
+	eachIdentity(auth, func(scheme, id []byte) bool {
+		if string(scheme) == SchemeSuper {
+			allowed = true
+			return false
+		}
+		for i := range acls {
+			a := &acls[i]
+			if a.Perms&perm != 0 && a.Scheme == string(scheme) && matches(a.Scheme, a.ID.ID, string(id)) {
+				allowed = true
+				return false
+			}
+		}
+		return true
+	})
+	return allowed
+}
+
+// matches compares an entry's id with an identity of the same scheme.
+func matches(scheme, entry, id string) bool {
+	switch scheme {
+	case SchemeIP:
+		p, ok := parseNet(entry)
+		if !ok {
+			return false
+		}
+		a, err := netip.ParseAddr(id)
+		return err == nil && p.Contains(a)
+	case SchemeDigest:
+		return entry == id
+	}
+	return false
+}
+
+// fixACLs is the list that a create or setACL stores: without duplicates, "auth" replaced by what the connection has proven. ok is
+// false if the list may not be stored.
+func fixACLs(acls []wire.ACL, auth []byte) (fixed []wire.ACL, ok bool) {
+	if len(acls) == 1 && acls[0] == wire.OpenACL[0] {
+		return wire.OpenACL, true
+	}
+	for i, a := range acls {
+		if a.Null {
+			return nil, false
+		}
+		if slices.Contains(acls[:i], a) {
+			continue
+		}
+		switch {
+		case a.ID == wire.WorldAnyone:
+			fixed = append(fixed, a)
+		case a.Scheme == schemeAuth:
+			n := len(fixed)
+			eachIdentity(auth, func(scheme, id []byte) bool {
+				if string(scheme) == SchemeDigest {
+					fixed = append(fixed, wire.ACL{Perms: a.Perms, ID: wire.ID{Scheme: SchemeDigest, ID: string(id)}})
+				}
+				return true
+			})
+			if len(fixed) == n {
+				return nil, false
+			}
+		case validID(a.ID):
+			fixed = append(fixed, a)
+		default:
+			return nil, false
+		}
+	}
+	return fixed, len(fixed) > 0
+}
+
+// validID says whether the id is one that its scheme could match.
+func validID(id wire.ID) bool {
+	switch id.Scheme {
+	case SchemeIP:
+		_, ok := parseNet(id.ID)
+		return ok
+	case SchemeDigest:
+		// Two parts at a colon; empty ones at the end do not count.
+		parts := strings.Split(strings.TrimRight(id.ID, ":"), ":")
+		return len(parts) == 2
+	}
+	return false
+}
+
+// parseNet reads an address, or an address and the number of its leading bits that count.
+func parseNet(s string) (netip.Prefix, bool) {
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		return p, err == nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(a, a.BitLen()), true
+}

@@ -1,0 +1,95 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// ErrFrameLength is returned for a frame whose length is negative or above the limit. The stream cannot be read any further.
+var ErrFrameLength = errors.New("frame length out of range")
+
+// BeginFrame reserves the length of a frame; the result's length before the call is the start to give to EndFrame.
+func BeginFrame(b []byte) []byte { return append(b, 0, 0, 0, 0) }
+
+// EndFrame fills in the length of the frame that begins at start.
+func EndFrame(b []byte, start int) []byte {
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-4))
+	return b
+}
+
+const (
+	bufferSmall = 4 << 10  // what an idle connection keeps
+	bufferLarge = 64 << 10 // one read brings at most this much while frames are small
+)
+
+// Buffer collects a stream's bytes and splits them into frames. It holds 4 KiB when idle and doubles as bytes arrive, so a frame
+// that claims to be large costs only what was sent of it. Not safe for concurrent use.
+type Buffer struct {
+	b    []byte
+	r, w int // unread bytes are b[r:w]
+}
+
+// Fill reads once from src, growing the buffer if it is full. Slices returned by Next and Peek are no longer valid after it.
+func (f *Buffer) Fill(src io.Reader) error {
+	switch {
+	case f.r == f.w:
+		f.r, f.w = 0, 0
+		if len(f.b) > bufferLarge {
+			f.b = nil
+		}
+	case f.r > 0 && (f.w == len(f.b) || f.r >= len(f.b)/2):
+		f.w = copy(f.b, f.b[f.r:f.w])
+		f.r = 0
+	}
+	if f.w == len(f.b) {
+		size := max(bufferSmall, 2*len(f.b))
+		grown := make([]byte, size)
+		f.w = copy(grown, f.b[f.r:f.w])
+		f.r, f.b = 0, grown
+	}
+	n, err := src.Read(f.b[f.w:])
+	f.w += n
+	// A stream that fills the small buffer in one read has more to bring: the next read takes it in one system call.
+	if n == bufferSmall && len(f.b) == bufferSmall {
+		grown := make([]byte, bufferLarge)
+		f.w = copy(grown, f.b[f.r:f.w])
+		f.r, f.b = 0, grown
+	}
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// Next returns the next whole frame without its length, or nil if it has not arrived in full. A frame that claims more than limit
+// bytes is ErrFrameLength. The slice is valid until the next Fill.
+func (f *Buffer) Next(limit int) ([]byte, error) {
+	have := f.b[f.r:f.w]
+	if len(have) < 4 {
+		return nil, nil
+	}
+	n := int32(binary.BigEndian.Uint32(have))
+	if n < 0 || int64(n) > int64(limit) {
+		return nil, ErrFrameLength
+	}
+	if len(have)-4 < int(n) {
+		return nil, nil
+	}
+	f.r += 4 + int(n)
+	return have[4 : 4+n : 4+n], nil
+}
+
+// Peek returns the first n unread bytes, or nil if there are fewer. The slice is valid until the next Fill.
+func (f *Buffer) Peek(n int) []byte {
+	if f.w-f.r < n {
+		return nil
+	}
+	return f.b[f.r : f.r+n]
+}
+
+// Buffered is how many bytes were read and not yet returned.
+func (f *Buffer) Buffered() int { return f.w - f.r }
