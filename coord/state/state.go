@@ -49,20 +49,22 @@ func New() *State {
 // SetSink names who hears of applied requests. Not to be called once Apply runs.
 func (s *State) SetSink(sink Sink) { s.sink = sink }
 
-// Apply applies one committed entry. One goroutine calls it, with ascending indexes and terms that do not decrease; an empty entry
-// (raft's own) only moves the index. An error says that the entry cannot be understood: the server must stop, since it would
-// no longer be the same as the others.
-func (s *State) Apply(index, term uint64, entry []byte) error {
+// Apply applies one committed batch of requests and returns how many it held. One goroutine calls it, with indexes and terms that do not
+// decrease; batches that share a log entry share its index. An empty entry (raft's own) only moves the index. entry is not changed, and not kept.
+// An error says that the entry cannot be understood: the server must stop, since it would no longer be the same as the
+// others.
+func (s *State) Apply(index, term uint64, entry []byte) (requests int, err error) {
 	s.whole.Lock()
 	defer s.whole.Unlock()
-	if index <= s.index || term < s.term {
-		return fmt.Errorf("entry %d of term %d applied after entry %d of term %d", index, term, s.index, s.term)
+	if index < s.index || term < s.term {
+		return 0, fmt.Errorf("entry %d of term %d applied after entry %d of term %d", index, term, s.index, s.term)
 	}
 	if len(entry) > 0 {
 		e, err := fsm.DecodeEntry(entry)
 		if err != nil {
-			return fmt.Errorf("entry %d of term %d: %w", index, term, err)
+			return 0, fmt.Errorf("entry %d of term %d: %w", index, term, err)
 		}
+		requests = e.Count
 		for seq := e.FirstSeq; seq != e.FirstSeq+uint64(e.Count); {
 			seq = s.applySlice(term, &e, seq)
 			if s.sink != nil {
@@ -71,7 +73,7 @@ func (s *State) Apply(index, term uint64, entry []byte) error {
 		}
 	}
 	s.index, s.term = index, term
-	return nil
+	return requests, nil
 }
 
 // applySlice applies the next requests of an entry and returns the number of the first that is left.
