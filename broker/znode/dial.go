@@ -1,0 +1,101 @@
+package znode
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// hosts offers the configured servers in turn, by name, so that each attempt resolves the name anew. It is a
+// zk.HostProvider. Called from one goroutine.
+type hosts struct {
+	servers []string
+	next    int
+	rounds  int // over all servers since the last session
+}
+
+// quickRounds are tried without the library's pause of a second, which it takes, and fails what waits to be sent with
+// ErrNoServer, when a round is over: a coordinator that restarts is back within a few tenths of a second.
+const quickRounds = 5
+
+func (h *hosts) Init(servers []string) error {
+	h.servers = servers
+	h.next = rand.IntN(len(servers)) // not everybody at the same server
+	return nil
+}
+
+func (h *hosts) Len() int { return len(h.servers) }
+
+func (h *hosts) Next() (server string, retryStart bool) {
+	server = h.servers[h.next%len(h.servers)]
+	h.next++
+	if h.next%len(h.servers) == 0 {
+		h.rounds++
+		retryStart = h.rounds > quickRounds
+	}
+	return server, retryStart
+}
+
+func (h *hosts) Connected() { h.rounds = 0 }
+
+// dialer makes the connections of one session, and none after its end.
+type dialer struct {
+	session *Session
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	timeout time.Duration // for connecting, and again for the server's answer to the session request
+	failed  bool          // the last attempt: pause before this one
+}
+
+const quickPause = 100 * time.Millisecond
+
+var errSessionOver = errors.New("the session is over")
+
+func (d *dialer) connect(network, address string, _ time.Duration) (net.Conn, error) {
+	if d.failed {
+		select {
+		case <-time.After(quickPause):
+		case <-d.session.dead:
+		}
+	}
+	d.failed = true
+	ctx, cancel := d.session.Context(context.Background())
+	defer cancel()
+	ctx, cancelTimeout := context.WithTimeout(ctx, d.timeout)
+	defer cancelTimeout()
+	if d.session.Err() != nil {
+		return nil, errSessionOver
+	}
+	tcp, err := d.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	conn := &timedConn{Conn: tcp, handshake: time.Now().Add(d.timeout)}
+	s := d.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Err() != nil { // died while dialing: kill did not see this connection
+		_ = tcp.Close()
+		return nil, errSessionOver
+	}
+	s.tcp = conn
+	d.failed = false
+	return conn, nil
+}
+
+// timedConn bounds the time that a server may take to grant the session. The library would wait for ten times its read
+// timeout, two minutes by default, for a server that accepts and says nothing.
+type timedConn struct {
+	net.Conn
+	handshake   time.Time
+	established atomic.Bool
+}
+
+func (c *timedConn) SetReadDeadline(t time.Time) error {
+	if !c.established.Load() && (t.IsZero() || t.After(c.handshake)) {
+		t = c.handshake
+	}
+	return c.Conn.SetReadDeadline(t)
+}
