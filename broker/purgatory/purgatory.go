@@ -201,6 +201,10 @@ func NewTurnstile(width int) *Turnstile { return &Turnstile{width: max(width, 1)
 func (t *Turnstile) enter(w *Waiter) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if w.gone {
+		close(w.ready) // forgotten while it was being completed
+		return
+	}
 	if t.inside < t.width {
 		t.inside++
 		w.inside = true

@@ -1,0 +1,89 @@
+package network
+
+import "sync"
+
+// budget bounds the bytes that the requests of all connections hold beyond each connection's first buffer.
+//
+// Memory is drawn as bytes arrive, so two half-read requests could each hold what the other waits for. Therefore one
+// connection at a time may draw beyond the limit (the overdraft): its request ends, and with it the wait of the others.
+// If it does not, because its client has stopped sending, the reaper closes it (see Server.reap). In all, at most
+// limit + one request is held.
+//
+// Ordinary requests leave reserve bytes untouched. Those may be used by the requests between brokers: a produce that waits
+// for its followers must never keep their fetches from being read.
+type budget struct {
+	limit, reserve int64
+
+	mu        sync.Mutex
+	used      int64
+	overdraft *conn
+	changed   chan struct{} // closed when memory came free; non-nil only while somebody waits
+}
+
+// draw takes n bytes for c, waiting until they are there. It returns false when stop was closed first.
+func (b *budget) draw(c *conn, n int64, reserved bool, stop <-chan struct{}) bool {
+	for {
+		b.mu.Lock()
+		limit := b.limit
+		if !reserved {
+			limit -= b.reserve
+		}
+		fits := b.used+n <= limit
+		if fits || b.overdraft == nil || b.overdraft == c {
+			if !fits {
+				b.overdraft = c
+			}
+			b.used += n
+			b.mu.Unlock()
+			return true
+		}
+		if b.changed == nil {
+			b.changed = make(chan struct{})
+		}
+		changed := b.changed
+		b.mu.Unlock()
+		select {
+		case <-changed:
+		case <-stop:
+			return false
+		}
+	}
+}
+
+// tryDraw takes n ordinary bytes if that makes nobody wait.
+func (b *budget) tryDraw(n int64) bool {
+	if n <= 0 {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used+n > b.limit-b.reserve {
+		return false
+	}
+	b.used += n
+	return true
+}
+
+// repay gives back n bytes that c has drawn.
+func (b *budget) repay(c *conn, n int64) {
+	if n == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+	if b.overdraft == c {
+		b.overdraft = nil
+	}
+	if b.changed != nil {
+		close(b.changed)
+		b.changed = nil
+	}
+}
+
+// contended says whether some connection waits for memory.
+func (b *budget) contended() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changed != nil
+}
