@@ -62,34 +62,38 @@ type Validated struct {
 // compacted, has another compression.type or bounds the records' times. Messages of magic 0 and 1 are always built anew.
 func Validate(records []byte, o ValidateOptions) (Validated, error) {
 	v := Validated{MaxTimestamp: NoTimestamp, LogAppendTime: -1}
+	if o.TimestampType == LogAppendTime {
+		v.LogAppendTime = o.Now
+	}
+	if err := v.validate(records, &o); err != nil {
+		return Validated{MaxTimestamp: NoTimestamp, LogAppendTime: -1}, err
+	}
+	return v, nil
+}
+
+func (v *Validated) validate(records []byte, o *ValidateOptions) error {
 	if len(records) >= HeaderSize && records[posMagic] == 2 {
 		// Such a header is INVALID_RECORD from a client, and CORRUPT_MESSAGE for everybody else.
 		if h := readHeader(records); h.Count <= 0 || h.LastOffsetDelta < 0 {
-			return v, reject(invalid("%d records up to offset delta %d", h.Count, h.LastOffsetDelta), false)
+			return reject(invalid("%d records up to offset delta %d", h.Count, h.LastOffsetDelta), false)
 		}
 	}
 	if o.Version >= 3 {
 		if err := checkOneBatch(records, o.Version); err != nil {
-			return v, reject(err, true)
+			return reject(err, true)
 		}
 	}
-	whole, codec, err := checkEntries(records, &o)
-	if err != nil {
-		return v, err
-	}
-	if o.TimestampType == LogAppendTime {
-		v.LogAppendTime = o.Now
-	}
-	if len(whole) == 0 {
-		return v, nil
+	whole, codec, err := checkEntries(records, o)
+	if err != nil || len(whole) == 0 {
+		return err
 	}
 	if whole[posMagic] == 2 {
-		err = v.batch(whole, &o)
+		err = v.batch(whole, o)
 	} else {
-		err = v.messages(whole, codec, &o)
+		err = v.messages(whole, codec, o)
 	}
 	if err != nil {
-		return Validated{MaxTimestamp: NoTimestamp, LogAppendTime: -1}, err
+		return err
 	}
 	for _, h := range v.Batches {
 		if h.MaxTimestamp > v.MaxTimestamp {
@@ -97,9 +101,9 @@ func Validate(records []byte, o ValidateOptions) (Validated, error) {
 		}
 	}
 	if len(v.Records) > o.SegmentBytes {
-		return v, reject(fmt.Errorf("%w: %d bytes do not fit a segment of %d", kerr.RecordListTooLarge, len(v.Records), o.SegmentBytes), true)
+		return reject(fmt.Errorf("%w: %d bytes do not fit a segment of %d", kerr.RecordListTooLarge, len(v.Records), o.SegmentBytes), true)
 	}
-	return v, nil
+	return nil
 }
 
 // checkOneBatch holds Produce of version 3 and later to exactly one batch of magic 2.
