@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 
+	"ottla/coord/acl"
 	"ottla/coord/tree"
 	"ottla/coord/wire"
 )
@@ -112,7 +113,7 @@ func (c *call) create(o *op) (wire.Code, tree.Undo) {
 	if slash < 0 || bytes.IndexByte(o.path, 0) >= 0 {
 		return wire.CodeBadArguments, tree.Undo{}
 	}
-	acls, ok := fixACLs(o.acls, c.req.Auth)
+	acls, ok := acl.Fix(o.acls, c.req.Auth)
 	if !ok {
 		return wire.CodeInvalidACL, tree.Undo{}
 	}
@@ -240,7 +241,7 @@ func (c *call) setACL() wire.Code {
 	if !validPath(c.m.tree, path) {
 		return wire.CodeBadArguments
 	}
-	acls, ok := fixACLs(acls, c.req.Auth)
+	acls, ok := acl.Fix(acls, c.req.Auth)
 	if !ok {
 		return wire.CodeInvalidACL
 	}
@@ -274,6 +275,10 @@ func (c *call) find(path []byte) (*tree.Node, wire.Code) {
 // validPath is tree.ValidPath; the path of a node that exists is valid, which is the cheap way to know.
 func validPath(t *tree.Tree, path []byte) bool {
 	return len(path) > 0 && (t.Lookup(path) != nil || tree.ValidPath(string(path)))
+}
+
+func (c *call) allowed(acls []wire.ACL, perm int32) bool {
+	return c.flags&FlagSkipACL != 0 || acl.Allowed(acls, perm, c.req.Auth)
 }
 
 func (c *call) appendStat(n *tree.Node) {

@@ -17,7 +17,7 @@ type Event struct {
 // Frame is the event as it travels, made once for all watchers. Not to be changed.
 func (e *Event) Frame() []byte {
 	if e.frame == nil {
-		e.frame = wire.AppendEvent(nil, e.Zxid, e.Type, string(e.Path))
+		e.frame = wire.AppendEvent(nil, e.Zxid, e.Type, e.Path)
 	}
 	return e.frame
 }

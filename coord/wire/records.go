@@ -145,7 +145,7 @@ func AppendReplyHeader(b []byte, xid int32, zxid int64, code Code) []byte {
 
 // AppendEvent appends the whole frame of a watch event, its length included. zxid is that of the transaction behind it, or -1 for one made
 // by setWatches.
-func AppendEvent(b []byte, zxid int64, typ int32, path string) []byte {
+func AppendEvent[S string | []byte](b []byte, zxid int64, typ int32, path S) []byte {
 	b = AppendInt(b, int32(ReplyHeaderSize+8+4+len(path)))
 	b = AppendReplyHeader(b, XidNotification, zxid, CodeOK)
 	b = AppendInt(b, typ)

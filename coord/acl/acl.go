@@ -1,4 +1,17 @@
-package fsm
+// Package acl decides who may do what: identities, the matching of access control lists, and the list that a node may be given.
+//
+// It is pure. The state machine uses it for writes, with the identities that travel in the log, and the server for reads and for the
+// filtering of watch events.
+//
+//	scheme   proven by                          an entry matches
+//	world    nobody needs to                    everybody; the id is "anyone"
+//	ip       connecting                         the address, or the leading bits of it: "10.0.0.0/8"
+//	digest   user and password                  the same user and hash
+//	auth     (only in a request)                becomes the caller's proven identities
+//	super    the configured digest              everything, always
+//
+// An Auth is the identities of a connection as bytes: pairs of jute strings, scheme and id.
+package acl
 
 import (
 	"net/netip"
@@ -16,7 +29,7 @@ const (
 	schemeAuth   = "auth"
 )
 
-// AppendIdentity appends an identity to the Auth of requests.
+// AppendIdentity appends an identity to an Auth.
 func AppendIdentity(auth []byte, id wire.ID) []byte {
 	return wire.AppendString(wire.AppendString(auth, id.Scheme), id.ID)
 }
@@ -37,10 +50,6 @@ func eachIdentity(auth []byte, f func(scheme, id []byte) bool) {
 			return
 		}
 	}
-}
-
-func (c *call) allowed(acls []wire.ACL, perm int32) bool {
-	return c.flags&FlagSkipACL != 0 || Allowed(acls, perm, c.req.Auth)
 }
 
 // Allowed says whether somebody with the identities auth has one of the permissions perm by a node's list. An empty list allows
@@ -88,9 +97,9 @@ func matches(scheme, entry, id string) bool {
 	return false
 }
 
-// fixACLs is the list that a create or setACL stores: without duplicates, "auth" replaced by what the connection has proven. ok is
+// Fix is the list that a create or setACL stores: without duplicates, "auth" replaced by what the connection has proven. ok is
 // false if the list may not be stored.
-func fixACLs(acls []wire.ACL, auth []byte) (fixed []wire.ACL, ok bool) {
+func Fix(acls []wire.ACL, auth []byte) (fixed []wire.ACL, ok bool) {
 	if len(acls) == 1 && acls[0] == wire.OpenACL[0] {
 		return wire.OpenACL, true
 	}

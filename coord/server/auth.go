@@ -1,0 +1,101 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"strings"
+
+	"ottla/coord/acl"
+	"ottla/coord/wire"
+)
+
+// authMax bounds the identities of one connection in bytes: every write carries them.
+const authMax = 64 << 10
+
+// authenticate answers an auth request at once: it counts for requests behind it and need not wait for those before it.
+func (c *conn) authenticate(xid int32, body []byte) bool {
+	d := wire.NewDecoder(body)
+	d.Int() // a type that was never used
+	scheme, data := d.String(), d.Buffer()
+	if d.Err() != nil {
+		c.kill()
+		return false
+	}
+	auth, ok := c.prove(string(scheme), data)
+	if ok && len(auth) <= authMax {
+		c.setAuth(auth)
+		return c.immediate(xid, wire.CodeOK)
+	}
+	c.srv.stats.authFailed.Add(1)
+	c.srv.cfg.Logger.Warn().Str("client", c.nc.RemoteAddr().String()).Bytes("scheme", scheme[:min(len(scheme), 32)]).Msg("authentication failed")
+	return c.immediate(xid, wire.CodeAuthFailed)
+}
+
+// immediate answers out of turn; a failure ends the connection.
+func (c *conn) immediate(xid int32, code wire.Code) bool {
+	c.mu.Lock()
+	c.replyLocked(xid, 0, code)
+	if code != wire.CodeOK {
+		c.finishLocked()
+	}
+	c.mu.Unlock()
+	return code == wire.CodeOK
+}
+
+// prove returns the connection's identities with what the client has just proven. Digest believes every password: it is the ACL
+// that tells a wrong one.
+func (c *conn) prove(scheme string, data []byte) ([]byte, bool) {
+	switch scheme {
+	case acl.SchemeIP:
+		return c.auth, true // its address is known from the start
+	case acl.SchemeDigest:
+		id := wire.ID{Scheme: acl.SchemeDigest, ID: Digest(data)}
+		auth := addIdentity(c.auth, id)
+		if id.ID == c.srv.cfg.SuperDigest {
+			auth = addIdentity(auth, wire.ID{Scheme: acl.SchemeSuper})
+		}
+		return auth, true
+	}
+	return nil, false
+}
+
+// Digest is the identity of scheme digest for "user:password": the user, a colon, and the base64 of the SHA-1 of the whole.
+func Digest(data []byte) string {
+	user, _, _ := bytes.Cut(data, []byte(":"))
+	sum := sha1.Sum(data)
+	return string(user) + ":" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// addIdentity returns a new Auth with id, or auth itself if it is in there.
+func addIdentity(auth []byte, id wire.ID) []byte {
+	for _, had := range acl.Identities(auth) {
+		if had == id {
+			return auth
+		}
+	}
+	return acl.AppendIdentity(bytes.Clone(auth), id)
+}
+
+// sasl answers as a server without SASL does: yes, with a null token.
+func (c *conn) sasl(xid int32, body []byte) bool {
+	d := wire.NewDecoder(body)
+	d.Buffer()
+	if d.Err() != nil {
+		c.kill()
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.replyBodyLocked(xid, 0, wire.AppendInt(nil, -1))
+	return true
+}
+
+// userName is what whoAmI shows of an identity.
+func userName(id wire.ID) string {
+	if id.Scheme == acl.SchemeDigest {
+		user, _, _ := strings.Cut(id.ID, ":")
+		return user
+	}
+	return id.ID
+}

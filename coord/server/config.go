@@ -1,0 +1,87 @@
+package server
+
+import (
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ottla/coord/wire"
+)
+
+// Config is what a Server needs to know. Zero values mean ZooKeeper's defaults where there is one.
+type Config struct {
+	// ServerID is the high byte of the session ids that this server makes, 1 to 254; 0 means 1.
+	ServerID uint8
+	// TickTime is the unit of the session clock; 0 means 3 s.
+	TickTime time.Duration
+	// MinSessionTimeout and MaxSessionTimeout bound what clients may ask for; 0 means 2 and 20 ticks.
+	MinSessionTimeout, MaxSessionTimeout time.Duration
+	// MaxClientCnxns bounds the connections from one address per listener, MaxCnxns all of them; 0 means no bound.
+	MaxClientCnxns, MaxCnxns int
+	// GlobalOutstandingLimit is the number of requests in flight above which only idle connections are read; 0 means 1000.
+	GlobalOutstandingLimit int
+	// MaxFrame is the longest request in bytes; 0 means wire.MaxFrame.
+	MaxFrame int
+	// ContainerCheck is how often containers and nodes with a time to live are looked after; 0 means 1 minute.
+	ContainerCheck time.Duration
+	// SkipACL allows everything to everybody.
+	SkipACL bool
+	// ExtendedTypes allows nodes with a time to live.
+	ExtendedTypes bool
+	// SuperDigest is "super:" and the base64 of SHA1("super:password"); who proves that identity may do everything.
+	SuperDigest string
+	// Words are the four-letter words that are answered; "*" means all that there are. nil means srvr.
+	Words []string
+	// Version is what srvr, stat and mntr say, without what follows the comma.
+	Version string
+	// Mode is the server's role for srvr, stat and mntr; nil means standalone.
+	Mode func() string
+	// Conf are the lines of conf that only the assembly knows.
+	Conf Conf
+	// Now is the wall clock, for the times in nodes; nil means time.Now.
+	Now func() time.Time
+	// Logger gets what an operator should know.
+	Logger zerolog.Logger
+}
+
+// Conf is shown by the word conf.
+type Conf struct {
+	ClientPort, SecureClientPort int // -1: none
+	DataDir, DataLogDir          string
+	DataDirSize, DataLogSize     func() int64 // bytes; nil: 0
+	ListenBacklog                int
+	ServerID                     int
+}
+
+// DefaultVersion is the version of ZooKeeper whose behaviour this server has; tools look at it to decide what they may ask for.
+const DefaultVersion = "3.9.4-ottla"
+
+// versionBuilt follows the version. The date has the form that go-zookeeper's parser wants; it never changes, so that outputs can be compared.
+const versionBuilt = ", built on 08/19/2025 19:53 UTC"
+
+func (c *Config) setDefaults() {
+	def(&c.ServerID, 1)
+	def(&c.TickTime, 3*time.Second)
+	def(&c.MinSessionTimeout, 2*c.TickTime)
+	def(&c.MaxSessionTimeout, 20*c.TickTime)
+	def(&c.GlobalOutstandingLimit, 1000)
+	def(&c.MaxFrame, wire.MaxFrame)
+	def(&c.ContainerCheck, time.Minute)
+	def(&c.Version, DefaultVersion)
+	if c.Words == nil {
+		c.Words = []string{"srvr"}
+	}
+	if c.Mode == nil {
+		c.Mode = func() string { return "standalone" }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
