@@ -1,0 +1,521 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"sort"
+	"sync"
+
+	"ottla/broker/producer"
+	"ottla/broker/record"
+	"ottla/internal/fs"
+)
+
+// walkers are scanners with a large window.
+var walkers = sync.Pool{New: func() any { return &scanner{buf: make([]byte, walkWindow)} }}
+
+// walk is how far the entries of a segment are trusted.
+type walk struct {
+	note   int64 // position from which they are entered into the indexes
+	check  int64 // offset from which checksums are compared
+	replay int64 // offset from which the producers' state is built
+}
+
+const never = math.MaxInt64
+
+// loadSegments opens the segments with these bases and returns the log's end. removed says that files were taken away.
+func (l *Log) loadSegments(bases []int64) (end int64, removed bool, err error) {
+	now := l.now()
+	if len(bases) == 0 {
+		s, err := l.createSegment(l.logStart.Load(), now)
+		if err != nil {
+			return 0, false, err
+		}
+		l.segments.Store(&[]*segment{s})
+		removed := len(l.snapshots) > 0
+		return s.base, removed, l.dropSnapshotsLocked(func(int64) bool { return true })
+	}
+	w := walk{check: never, replay: never}
+	first := len(bases) - 1 // of those that are read
+	if l.o.CleanShutdown {
+		// Snapshots are taken at every clean stop; where there is none at all, a broker of old stopped, or one without producers.
+		if len(l.snapshots) > 0 {
+			w.replay = l.loadProducersLocked(never)
+		}
+	} else {
+		w.check = max(l.o.RecoveryPoint, 0)
+		first = max(sort.Search(len(bases), func(i int) bool { return bases[i] > w.check })-1, 0)
+		w.replay = l.loadProducersLocked(w.check)
+	}
+	for i := range first {
+		s, err := l.loadSealed(bases[i], bases[i+1])
+		if err != nil {
+			return 0, false, err
+		}
+		l.pushSegment(s)
+		if w.replay < s.next {
+			if err := l.replaySealed(s, w.replay); err != nil {
+				return 0, false, err
+			}
+		}
+	}
+	for i := first; i < len(bases); i++ {
+		s, err := l.openActive(bases[i], now)
+		if err != nil {
+			return 0, false, err
+		}
+		l.pushSegment(s)
+		var cut error
+		if end, cut, err = l.recoverSegment(s, w, i == first); err != nil {
+			return 0, false, err
+		}
+		if cut != nil || i == len(bases)-1 {
+			later := bases[i+1:]
+			if cut != nil {
+				l.o.Logger.Warn().Err(cut).Str("log", l.o.Partition.String()).Int64("end", end).Int("laterSegments", len(later)).Msg("log is cut back to its last whole batch")
+			}
+			return end, len(later) > 0, l.removeSegments(later)
+		}
+		s.endTimeIndex()
+		if err := l.writeIndexes(s); err != nil {
+			return 0, false, err
+		}
+		segs := *l.segments.Load()
+		segs[len(segs)-1] = s.sealed(bases[i+1], now)
+		s.active.file.release()
+	}
+	return end, false, nil
+}
+
+// pushSegment adds a segment while nobody reads yet.
+func (l *Log) pushSegment(s *segment) {
+	segs := append(*l.segments.Load(), s)
+	l.segments.Store(&segs)
+}
+
+// removeSegments deletes the files of segments that begin behind the log's end.
+func (l *Log) removeSegments(bases []int64) error {
+	for _, base := range bases {
+		for _, suffix := range suffixes {
+			if err := l.o.FS.Remove(name(l.dir, base, suffix)); err != nil && !gone(err) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// restart drops all segments and begins an empty one at offset.
+func (l *Log) restart(offset int64) (int64, error) {
+	var bases []int64
+	for _, s := range *l.segments.Load() {
+		bases = append(bases, s.base)
+		if s.active != nil {
+			s.active.file.release()
+		}
+		l.forget(s)
+	}
+	l.segments.Store(&[]*segment{})
+	if err := l.removeSegments(bases); err != nil {
+		return 0, err
+	}
+	if err := l.dropSnapshotsLocked(func(int64) bool { return true }); err != nil {
+		return 0, err
+	}
+	l.producers.Load(nil, 0, never)
+	s, err := l.createSegment(offset, l.now())
+	if err != nil {
+		return 0, err
+	}
+	l.segments.Store(&[]*segment{s})
+	return offset, nil
+}
+
+// openActive opens a .log file to be read through and written on.
+func (l *Log) openActive(base, now int64) (*segment, error) {
+	h, err := l.openFile(base, logFile)
+	if err != nil {
+		return nil, err
+	}
+	st, err := h.file.Stat()
+	if err == nil && st.Size() > math.MaxInt32 {
+		err = fmt.Errorf("%s has %d bytes, more than any segment may have", h.file.Name(), st.Size())
+	}
+	if err != nil {
+		h.release()
+		return nil, err
+	}
+	s := newSegment(base)
+	s.size.Store(st.Size())
+	s.active = &active{file: h, created: now, firstTime: -1, jitter: l.jitter()}
+	return s, nil
+}
+
+// loadSealed opens a segment that was synced with its indexes. Only when an index is missing or makes no sense is the log file read.
+func (l *Log) loadSealed(base, next int64) (*segment, error) {
+	st, err := l.o.FS.Stat(name(l.dir, base, ".log"))
+	if err != nil {
+		return nil, err
+	}
+	s := newSegment(base)
+	s.next, s.modified = next, st.ModTime().UnixMilli()
+	s.size.Store(st.Size())
+	if err = l.loadIndexEnds(s); err == nil {
+		return s, nil
+	}
+	if !errors.Is(err, errIndex) && !gone(err) {
+		return nil, err
+	}
+	l.o.Logger.Warn().Err(err).Str("log", l.o.Partition.String()).Int64("segment", base).Msg("index is built anew")
+	return l.rebuild(base, next)
+}
+
+// errIndex says that an index makes no sense.
+var errIndex = errors.New("index is damaged")
+
+// loadIndexEnds reads what must be known of a sealed segment's indexes, and checks their ends.
+func (l *Log) loadIndexEnds(s *segment) error {
+	size := s.size.Load()
+	limit := min(s.next-s.base, math.MaxInt32)
+	b, n, err := l.lastEntry(s.base, indexFile, offsetEntrySize)
+	if err != nil {
+		return err
+	}
+	if s.offsetEntries = n; n > 0 {
+		if e := decodeOffset(b); e.rel < 0 || int64(e.rel) >= limit || e.pos < 0 || int64(e.pos) >= size || n > 1 && (e.rel == 0 || e.pos == 0) {
+			return fmt.Errorf("%w: last entry %d at byte %d of %d", errIndex, e.rel, e.pos, size)
+		}
+	}
+	if b, n, err = l.lastEntry(s.base, timeIndexFile, timeEntrySize); err != nil {
+		return err
+	}
+	if s.timeEntries = n; n > 0 {
+		e := decodeTime(b)
+		if e.ts < 0 || e.rel < 0 || int64(e.rel) >= limit || n > 1 && e.ts == 0 {
+			return fmt.Errorf("%w: last time %d at offset %d", errIndex, e.ts, e.rel)
+		}
+		s.maxTime.Store(e.ts)
+	}
+	switch st, err := l.o.FS.Stat(name(l.dir, s.base, suffixes[txnIndexFile])); {
+	case err == nil && st.Size()%txnEntrySize != 0:
+		return fmt.Errorf("%w: transaction index of %d bytes", errIndex, st.Size())
+	case err == nil:
+		s.txns = st.Size() > 0
+	case !gone(err):
+		return err
+	}
+	return nil
+}
+
+// lastEntry reads the last entry of an index file and says how many there are.
+func (l *Log) lastEntry(base int64, kind fileKind, entrySize int64) ([]byte, int, error) {
+	f, err := l.o.FS.OpenFile(name(l.dir, base, suffixes[kind]), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	n := st.Size() / entrySize
+	if n*entrySize != st.Size() || n > math.MaxInt32 {
+		return nil, 0, fmt.Errorf("%w: %s of %d bytes", errIndex, filepath.Base(f.Name()), st.Size())
+	}
+	b := make([]byte, entrySize)
+	if n > 0 {
+		if got, err := f.ReadAt(b, (n-1)*entrySize); got < len(b) {
+			return nil, 0, err
+		}
+	}
+	return b, int(n), nil
+}
+
+// rebuild reads a sealed segment through and writes its indexes anew. It never cuts a segment that was synced: what cannot be read
+// is reported, and stays an error for who reads it.
+func (l *Log) rebuild(base, next int64) (*segment, error) {
+	s, err := l.openActive(base, l.now())
+	if err != nil {
+		return nil, err
+	}
+	defer s.active.file.release()
+	st, err := s.active.file.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	txns, err := l.rebuildTxns(s)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range txns {
+		s.active.ix.txns.add(t)
+	}
+	_, _, cut, err := l.walkSegment(s, 0, walk{check: never, replay: never})
+	if err != nil {
+		return nil, err
+	}
+	if cut != nil {
+		l.o.Logger.Error().Err(cut).Str("log", l.o.Partition.String()).Int64("segment", base).Msg("segment is damaged")
+	}
+	s.endTimeIndex()
+	if err := l.writeIndexes(s); err != nil {
+		return nil, err
+	}
+	if err := l.syncIndexes(s); err != nil {
+		return nil, err
+	}
+	l.newNames.Store(true)
+	return s.sealed(next, st.ModTime().UnixMilli()), nil
+}
+
+// rebuildTxns finds the aborted transactions of a sealed segment: from its index as far as that is whole, else by replay from the
+// snapshot before it.
+func (l *Log) rebuildTxns(s *segment) ([]AbortedTxn, error) {
+	b, err := fs.ReadFile(l.o.FS, name(l.dir, s.base, suffixes[txnIndexFile]), math.MaxInt32)
+	if gone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if good := goodTxns(b); len(good)*txnEntrySize == len(b) {
+		return good, nil
+	}
+	var state producer.State
+	if entries, err := l.readSnapshot(s.base); err == nil {
+		state.Load(entries, 0, never)
+	}
+	var found []AbortedTxn
+	_, err = l.entries(s, 0, func(pos int64, e record.EntryInfo, sc *scanner) error {
+		return replay(&state, pos, e, sc, 0, func(t producer.Txn, lastStable int64) {
+			found = append(found, AbortedTxn{t.ProducerID, t.First, t.Last, lastStable})
+		})
+	})
+	if errors.Is(err, errTorn) {
+		err = nil
+	}
+	return found, err
+}
+
+// replaySealed takes the batches from offset on into the producers' state.
+func (l *Log) replaySealed(s *segment, offset int64) error {
+	h, err := l.open(s, logFile)
+	if err != nil {
+		return err
+	}
+	defer h.release()
+	reading := &segment{base: s.base, active: &active{file: h}}
+	reading.size.Store(s.size.Load())
+	_, err = l.entries(reading, l.start(s, offset), func(pos int64, e record.EntryInfo, sc *scanner) error {
+		if !reaches(e, offset) {
+			return nil
+		}
+		return replay(&l.producers, pos, e, sc, l.seen(s.modified), nil)
+	})
+	if errors.Is(err, errTorn) {
+		l.o.Logger.Error().Err(err).Str("log", l.o.Partition.String()).Int64("segment", s.base).Msg("segment is damaged")
+		return nil
+	}
+	return err
+}
+
+// seen is when producers whose batches are replayed count as heard of: when their file was last written.
+func (l *Log) seen(modified int64) int64 { return min(modified, l.now()) }
+
+// recoverSegment loads the indexes of s as far as they can be trusted, reads what they do not cover, and cuts the file behind its last
+// whole batch. trusted: records below w.check are durable, and index entries for them are those that were written for them.
+func (l *Log) recoverSegment(s *segment, w walk, trusted bool) (end int64, cut, err error) {
+	from := int64(0)
+	if trusted {
+		if from, err = l.loadIndexes(s, w.check, w.replay); err != nil {
+			return 0, nil, err
+		}
+	}
+	if s.size.Load() > 0 {
+		sc := lookupScanner(s.active.file, s.size.Load())
+		if e, err := sc.entry(0); err == nil {
+			s.active.firstTime = e.MaxTimestamp
+		}
+		sc.done()
+	}
+	w.note = from
+	if w.replay < never {
+		from = min(from, s.active.ix.lookup(w.replay-s.base))
+	}
+	end, size, cut, err := l.walkSegment(s, from, w)
+	if err == nil && cut != nil && size <= s.active.indexedAt && from > 0 {
+		// What the indexes told of is not there. Without them, then.
+		s.active = &active{file: s.active.file, created: s.active.created, firstTime: s.active.firstTime, jitter: s.active.jitter}
+		s.maxTime.Store(-1)
+		w.note = 0
+		l.reload = true
+		end, size, cut, err = l.walkSegment(s, 0, w)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	if cut != nil {
+		if err := s.active.file.file.Truncate(size); err != nil {
+			return 0, nil, err
+		}
+		s.size.Store(size)
+	}
+	if w.replay < never && w.replay > end {
+		l.reload = true // the snapshot tells of records that are not there
+	}
+	s.active.snapshotAt = size
+	s.active.tail.add(end, size)
+	return end, cut, nil
+}
+
+// loadIndexes takes the entries of the index files for offsets below limit into the heap, as far as they are whole, and returns the
+// position from which the log file must be read to know the rest. A transaction index counts up to replay, which a snapshot covers.
+func (l *Log) loadIndexes(s *segment, limit, replay int64) (from int64, err error) {
+	var b [txnIndexFile + 1][]byte
+	for _, kind := range []fileKind{indexFile, timeIndexFile, txnIndexFile} {
+		b[kind], err = fs.ReadFile(l.o.FS, name(l.dir, s.base, suffixes[kind]), math.MaxInt32)
+		if err != nil && !gone(err) {
+			return 0, err
+		}
+	}
+	a := s.active
+	for _, t := range goodTxns(b[txnIndexFile]) {
+		if t.LastOffset < replay && s.fits(t.LastOffset) {
+			a.ix.txns.add(t)
+		}
+	}
+	a.files.txns = 0 // written anew with the next entry
+	if a.ix.txns.len()*txnEntrySize == len(b[txnIndexFile]) {
+		a.files.txns = a.ix.txns.len()
+	}
+	offsets, times := goodOffsets(b[indexFile], s.size.Load()), goodTimes(b[timeIndexFile])
+	offsets = offsets[:sort.Search(len(offsets), func(i int) bool { return int64(offsets[i].rel) >= limit-s.base })]
+	times = times[:sort.Search(len(times), func(i int) bool { return int64(times[i].rel) >= limit-s.base })]
+	if len(offsets) == 0 || len(times) == 0 && !l.timeless(s, offsets[len(offsets)-1]) {
+		return 0, nil
+	}
+	// A time entry says nothing of batches behind its offset, so both indexes are kept up to the one that knows less.
+	known := len(offsets)
+	if len(times) > 0 {
+		last := times[len(times)-1]
+		known = sort.Search(len(offsets), func(i int) bool { return offsets[i].rel > last.rel })
+	}
+	if known == 0 || !l.matches(s, offsets[known-1]) {
+		return 0, nil
+	}
+	at := offsets[known-1]
+	for _, e := range offsets[:known] {
+		a.ix.offsets.add(e)
+	}
+	for _, e := range times {
+		if e.rel <= at.rel {
+			a.ix.times.add(e)
+			s.maxTime.Store(e.ts)
+			a.maxTimeRel = e.rel
+		}
+	}
+	a.indexedAt = int64(at.pos)
+	a.files.offsets, a.files.times = known, a.ix.times.len()
+	return int64(at.pos), nil
+}
+
+// timeless says whether the indexed batch is of a format without timestamps, whose segments have an empty time index.
+func (l *Log) timeless(s *segment, at offsetEntry) bool {
+	sc := lookupScanner(s.active.file, s.size.Load())
+	defer sc.done()
+	e, err := sc.entry(int64(at.pos))
+	return err == nil && e.MaxTimestamp < 0
+}
+
+// matches says whether the index entry leads to the batch that it claims.
+func (l *Log) matches(s *segment, at offsetEntry) bool {
+	sc := lookupScanner(s.active.file, s.size.Load())
+	defer sc.done()
+	e, err := sc.entry(int64(at.pos))
+	return err == nil && e.LastOffset == s.base+int64(at.rel)
+}
+
+// walkSegment reads the entries of s from a position on. end is the offset behind the last whole one and size where it ends; cut says
+// what is wrong behind it.
+func (l *Log) walkSegment(s *segment, from int64, w walk) (end, size int64, cut, err error) {
+	interval := l.settings.Load().IndexIntervalBytes
+	end = s.base
+	seen := l.now()
+	if st, err := s.active.file.file.Stat(); err == nil {
+		seen = l.seen(st.ModTime().UnixMilli())
+	}
+	size, err = l.entries(s, from, func(pos int64, e record.EntryInfo, sc *scanner) error {
+		if !s.fits(e.LastOffset) {
+			return fmt.Errorf("%w at byte %d: offset %d cannot be in the segment of %d", errTorn, pos, e.LastOffset, s.base)
+		}
+		if reaches(e, w.check) {
+			if err := sc.check(pos, e); err != nil {
+				return err
+			}
+		}
+		if pos >= w.note {
+			s.note(pos, e.LastOffset, e.MaxTimestamp, interval)
+		}
+		if latest, ok := l.epochs.latest(); e.LeaderEpoch >= 0 && (!ok || e.LeaderEpoch > latest) {
+			l.epochs.assign(e.LeaderEpoch, e.BaseOffset)
+		}
+		end = e.NextOffset()
+		if !reaches(e, w.replay) {
+			return nil
+		}
+		return replay(&l.producers, pos, e, sc, seen, func(t producer.Txn, lastStable int64) {
+			s.active.ix.txns.add(AbortedTxn{t.ProducerID, t.First, t.Last, lastStable})
+		})
+	})
+	if errors.Is(err, errTorn) {
+		cut, err = err, nil
+	}
+	return end, size, cut, err
+}
+
+// entries calls fn for each entry of s from a position on. size is where the last one ends that fn took.
+func (l *Log) entries(s *segment, from int64, fn func(pos int64, e record.EntryInfo, sc *scanner) error) (size int64, err error) {
+	sc := walkers.Get().(*scanner)
+	defer walkers.Put(sc)
+	sc.r, sc.size, sc.at, sc.n = s.active.file, s.size.Load(), 0, 0
+	defer func() { sc.r = nil }()
+	for pos := from; ; {
+		e, err := sc.entry(pos)
+		if err == io.EOF {
+			return pos, nil
+		}
+		if err == nil {
+			err = fn(pos, e, sc)
+		}
+		if err != nil {
+			return pos, err
+		}
+		pos += int64(e.Size)
+	}
+}
+
+// markerBytesMax is more than any marker has; a control batch beyond it is none.
+const markerBytesMax = 4096
+
+// replay takes one entry into a state.
+func replay(state *producer.State, pos int64, e record.EntryInfo, sc *scanner, seen int64, aborted func(producer.Txn, int64)) error {
+	if e.Magic < 2 || !e.Header.HasProducerID() {
+		return nil
+	}
+	var m *producer.Marker
+	if e.Header.IsControl() {
+		b, err := sc.bytes(pos, e, markerBytesMax)
+		if err != nil {
+			return err
+		}
+		if parsed, ok := producer.ParseMarker(b); ok {
+			m = &parsed
+		}
+	}
+	state.Replay(&e.Header, m, seen, aborted)
+	return nil
+}
