@@ -1,0 +1,198 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.etcd.io/bbolt"
+	"pgregory.net/rapid"
+)
+
+func records(list ...Record) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		for _, r := range list {
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+func dump(t testing.TB, c Checkpoints) (Header, []string) {
+	t.Helper()
+	var list []string
+	h, err := c.Load(func(r Record) error {
+		key := string(r.Key)
+		if len(key) > 20 {
+			key = fmt.Sprintf("%.3s…%d", key, len(key))
+		}
+		list = append(list, fmt.Sprintf("%s %s %s", r.Bucket, key, r.Value))
+		return nil
+	})
+	must(t, err)
+	return h, list
+}
+
+func TestBoltCheckpoint(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	c := OpenBolt(path)
+	if h, list := dump(t, c); h.Index != 0 || list != nil {
+		t.Fatalf("empty checkpoint %+v %v", h, list)
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Error("reading made the file")
+	}
+	long := strings.Repeat("/long", 10000)
+	must(t, c.Commit(Header{Index: 5, Term: 2, Meta: []byte("m")}, records(
+		Record{"node", []byte("/b"), []byte("two")}, Record{"node", []byte("/a"), []byte("one")}, Record{"acl", []byte{0, 1}, []byte{}},
+		Record{"node", []byte(long + "/child"), []byte("deep")}, Record{"node", []byte(long), []byte("long")},
+	)))
+	h, list := dump(t, OpenBolt(path))
+	want := "[acl \x00\x01  node /a one node /b two node /lo…50000 long node /lo…50006 deep]"
+	if h.Index != 5 || h.Term != 2 || string(h.Meta) != "m" || h.Conf != nil || fmt.Sprint(list) != want {
+		t.Errorf("%+v %q", h, list)
+	}
+	must(t, c.Commit(Header{Index: 9, Term: 3, Conf: []byte("c")}, records(
+		Record{"node", []byte("/a"), nil}, Record{"node", []byte("/b"), []byte("three")}, Record{"node", []byte("/none"), nil},
+		Record{"node", []byte(long), nil}, Record{"acl", []byte{0, 1}, nil}, Record{"node", []byte(long + "/child"), []byte("new")},
+	)))
+	h, list = dump(t, OpenBolt(path))
+	if h.Index != 9 || h.Meta != nil || string(h.Conf) != "c" || fmt.Sprint(list) != "[node /b three node /lo…50006 new]" {
+		t.Errorf("%+v %q", h, list)
+	}
+	enough := errors.New("enough")
+	if _, err := c.Load(func(Record) error { return enough }); err != enough {
+		t.Errorf("error of the caller: %v", err)
+	}
+}
+
+func TestBoltKeepsTheOldCheckpointOnError(t *testing.T) {
+	c := OpenBolt(filepath.Join(t.TempDir(), "state.db"))
+	bad := Record{"node", nil, []byte("no key")}
+	if err := c.Commit(Header{Index: 1}, records(bad)); err == nil {
+		t.Fatal("stored a record without a key")
+	}
+	if h, list := dump(t, c); h.Index != 0 || list != nil {
+		t.Errorf("half a first commit: %+v %v", h, list)
+	}
+	must(t, c.Commit(Header{Index: 1}, records(Record{"node", []byte("/a"), []byte("1")})))
+	if err := c.Commit(Header{Index: 2}, records(Record{"node", []byte("/a"), []byte("2")}, bad)); err == nil {
+		t.Fatal("stored a record without a key")
+	}
+	if h, list := dump(t, c); h.Index != 1 || fmt.Sprint(list) != "[node /a 1]" {
+		t.Errorf("half a commit: %+v %v", h, list)
+	}
+}
+
+func TestBoltNoticesDamage(t *testing.T) {
+	build := func(t *testing.T) string {
+		path := filepath.Join(t.TempDir(), "state.db")
+		var list []Record
+		for i := range 2000 {
+			list = append(list, Record{"node", fmt.Appendf(nil, "/n%04d", i), []byte("value")})
+		}
+		must(t, OpenBolt(path).Commit(Header{Index: 1}, records(list...)))
+		return path
+	}
+	edit := func(fn func(tx *bbolt.Tx) error) func(t *testing.T, path string) {
+		return func(t *testing.T, path string) {
+			db, err := bbolt.Open(path, 0o600, nil)
+			must(t, err)
+			must(t, db.Update(fn))
+			must(t, db.Close())
+		}
+	}
+	for name, do := range map[string]func(t *testing.T, path string){
+		"a record is missing": edit(func(tx *bbolt.Tx) error {
+			return tx.Bucket([]byte("records")).Bucket([]byte("node")).Delete([]byte("/n0007"))
+		}),
+		"a record is another's": edit(func(tx *bbolt.Tx) error {
+			b := tx.Bucket([]byte("records")).Bucket([]byte("node"))
+			return b.Put([]byte("/n0007"), append([]byte(nil), b.Get([]byte("/n0008"))...))
+		}),
+		"the header is missing": edit(func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("meta")) }),
+		"the file is cut": func(t *testing.T, path string) {
+			must(t, os.Truncate(path, 8192))
+		},
+		"a value has a flipped bit": func(t *testing.T, path string) {
+			b, err := os.ReadFile(path)
+			must(t, err)
+			b[strings.Index(string(b), "/n0123")+12] ^= 1
+			must(t, os.WriteFile(path, b, 0o600))
+		},
+		"a page is zero": func(t *testing.T, path string) {
+			b, err := os.ReadFile(path)
+			must(t, err)
+			at := strings.Index(string(b), "/n0123") &^ 4095
+			clear(b[at : at+4096])
+			must(t, os.WriteFile(path, b, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := build(t)
+			do(t, path)
+			var d *DamageError
+			if _, err := OpenBolt(path).Load(func(Record) error { return nil }); !errors.As(err, &d) || d.File != path || d.Way == "" {
+				t.Errorf("loaded: %v", err)
+			}
+		})
+	}
+}
+
+// Any sequence of commits leaves what a map would hold.
+func TestBoltIsAMap(t *testing.T) {
+	base := t.TempDir()
+	n := 0
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		c := OpenBolt(filepath.Join(base, fmt.Sprint(n)))
+		model := map[string]string{}
+		key := rapid.Custom(func(t *rapid.T) string {
+			k := rapid.StringMatching("[ab]{1,3}").Draw(t, "key")
+			if rapid.IntRange(0, 4).Draw(t, "long") == 0 {
+				k += strings.Repeat("x", boltKeyMax)
+			}
+			return k
+		})
+		for i := range rapid.IntRange(1, 4).Draw(t, "commits") {
+			var list []Record
+			for range rapid.IntRange(0, 12).Draw(t, "changes") {
+				b, k := rapid.SampledFrom([]string{"p", "q"}).Draw(t, "bucket"), key.Draw(t, "k")
+				if rapid.Bool().Draw(t, "delete") {
+					list = append(list, Record{b, []byte(k), nil})
+					delete(model, b+k)
+				} else {
+					v := rapid.StringN(0, 5, 10).Draw(t, "v")
+					list = append(list, Record{b, []byte(k), []byte(v)})
+					model[b+k] = v
+				}
+			}
+			if err := c.Commit(Header{Index: uint64(i + 1)}, records(list...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var last string
+		if _, err := c.Load(func(r Record) error {
+			k := r.Bucket + string(r.Key)
+			if model[k] != string(r.Value) {
+				return fmt.Errorf("%.10q is %q, want %q", k, r.Value, model[k])
+			}
+			delete(model, k)
+			if len(r.Key) <= boltKeyMax && k <= last {
+				return fmt.Errorf("%q after %q", k, last)
+			}
+			last = k
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if len(model) > 0 {
+			t.Fatalf("missing: %d", len(model))
+		}
+	})
+}

@@ -1,0 +1,258 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"ottla/internal/fs"
+)
+
+// Options is what Open needs.
+type Options struct {
+	// Dir is the data directory (dataDir), LogDir where the log goes (dataLogDir, "" is Dir). Missing directories are made.
+	Dir, LogDir string
+	FS          fs.FS // nil is the operating system's
+	// Checkpoints is where the checkpoint is kept; nil is bbolt in Dir/state.db. With an FS other than the operating system's it
+	// must be set, since bbolt maps its own file.
+	Checkpoints  Checkpoints
+	SegmentBytes int64 // of the log; 0 is DefaultSegmentBytes
+	Logger       zerolog.Logger
+}
+
+// Store is an opened data directory.
+type Store struct {
+	o      Options
+	locks  []io.Closer
+	meta   meta
+	header Header
+	log    *Log
+}
+
+// Open locks the directories and reads or makes the identity of the member. Load comes next.
+func Open(o Options) (*Store, error) {
+	if o.FS == nil {
+		o.FS = fs.OS
+	}
+	if o.LogDir == "" {
+		o.LogDir = o.Dir
+	}
+	if o.Checkpoints == nil {
+		o.Checkpoints = OpenBolt(filepath.Join(o.Dir, "state.db"))
+	}
+	s := &Store{o: o}
+	if err := s.open(); err != nil {
+		s.unlock()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) open() error {
+	dirs := []string{s.o.Dir}
+	if filepath.Clean(s.o.LogDir) != filepath.Clean(s.o.Dir) {
+		dirs = append(dirs, s.o.LogDir)
+	}
+	for _, dir := range dirs {
+		if err := s.o.FS.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		l, err := s.o.FS.Lock(filepath.Join(dir, "lock"))
+		if errors.Is(err, fs.ErrLocked) {
+			return fmt.Errorf("another coordinator is running on the directory %s, and two would overwrite each other's data. "+
+				"Stop it, or give this one another dataDir: %w", dir, err)
+		}
+		if err != nil {
+			return err
+		}
+		s.locks = append(s.locks, l)
+	}
+	return s.identify(dirs)
+}
+
+// identify reads the meta file, or writes it at the first start.
+func (s *Store) identify(dirs []string) error {
+	path := filepath.Join(s.o.Dir, "meta")
+	b, err := fs.ReadFile(s.o.FS, path, 4096)
+	if err == nil {
+		s.meta, err = parseMeta(b)
+		if err != nil {
+			return &DamageError{File: path, Offset: -1, Reason: err.Error(), Way: "Restore the file from a copy"}
+		}
+		// The process that named it may have died before it could make the name durable.
+		return s.o.FS.SyncDir(s.o.Dir)
+	}
+	if !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	if err := s.refuseForeign(dirs); err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		if err := s.syncParents(dir); err != nil {
+			return err
+		}
+	}
+	var id [8]byte
+	rand.Read(id[:])
+	s.meta = meta{cluster: binary.BigEndian.Uint64(id[:]), member: 1, fresh: true}
+	return s.writeMeta()
+}
+
+// refuseForeign refuses a directory whose data we would seem to have lost.
+func (s *Store) refuseForeign(dirs []string) error {
+	for _, dir := range dirs {
+		list, err := s.o.FS.ReadDir(filepath.Join(dir, "version-2"))
+		if err != nil {
+			continue
+		}
+		for _, e := range list {
+			if strings.HasPrefix(e.Name(), "snapshot.") || strings.HasPrefix(e.Name(), "log.") {
+				return fmt.Errorf("%s holds the data of an Apache ZooKeeper (version-2/%s), which this version does not read: "+
+					"starting here would look to its clients as if all znodes were gone. Set dataDir to an empty directory", dir, e.Name())
+			}
+		}
+	}
+	for _, name := range []string{"state.db", "log"} {
+		if _, err := s.o.FS.Stat(filepath.Join(s.o.Dir, name)); err == nil {
+			return &DamageError{File: filepath.Join(s.o.Dir, "meta"), Offset: -1,
+				Reason: "the file is missing, but " + name + " is there",
+				Way:    "Restore the file from a copy, or set dataDir to an empty directory"}
+		}
+	}
+	return nil
+}
+
+// syncParents makes the names on the way to dir durable. It does so for all of them, not only those that this process made: one
+// that died may have made them. Those that we may not read were there before.
+func (s *Store) syncParents(dir string) error {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	for {
+		parent := filepath.Dir(abs)
+		if parent == abs {
+			return nil
+		}
+		if err := s.o.FS.SyncDir(parent); err != nil && !errors.Is(err, iofs.ErrPermission) {
+			return err
+		}
+		abs = parent
+	}
+}
+
+// meta is the identity of a member.
+type meta struct {
+	cluster uint64
+	member  uint64
+	fresh   bool // the log was not yet made
+}
+
+func (s *Store) writeMeta() error {
+	log := "open"
+	if s.meta.fresh {
+		log = "new"
+	}
+	text := fmt.Sprintf("version=%d\ncluster=%016x\nmember=%d\nlog=%s\n", formatVersion, s.meta.cluster, s.meta.member, log)
+	return fs.WriteFileAtomic(s.o.FS, s.o.Dir, filepath.Join(s.o.Dir, "meta"), []byte(text))
+}
+
+func parseMeta(b []byte) (meta, error) {
+	var m meta
+	keys := map[string]string{}
+	for sc := bufio.NewScanner(bytes.NewReader(b)); sc.Scan(); {
+		k, v, _ := strings.Cut(sc.Text(), "=")
+		keys[k] = v
+	}
+	if v := keys["version"]; v != strconv.Itoa(formatVersion) {
+		return m, fmt.Errorf("version is %q, this program reads %d: use the program that wrote it", v, formatVersion)
+	}
+	var err error
+	if m.cluster, err = strconv.ParseUint(keys["cluster"], 16, 64); err != nil {
+		return m, fmt.Errorf("cluster is %q, not a number in hex", keys["cluster"])
+	}
+	if m.member, err = strconv.ParseUint(keys["member"], 10, 64); err != nil || m.member == 0 {
+		return m, fmt.Errorf("member is %q, not a positive number", keys["member"])
+	}
+	switch keys["log"] {
+	case "new":
+		m.fresh = true
+	case "open":
+	default:
+		return m, fmt.Errorf("log is %q, not new or open", keys["log"])
+	}
+	return m, nil
+}
+
+// Cluster is the random number that all files of this coordinator carry. Member is this member's number in its group.
+func (s *Store) Cluster() uint64 { return s.meta.cluster }
+
+// Member is this member's number in its group.
+func (s *Store) Member() uint64 { return s.meta.member }
+
+// Load passes the records of the checkpoint to fn, as Checkpoints.Load does, and opens the log behind it. To be called once, before
+// anything below.
+func (s *Store) Load(fn func(Record) error) (Header, error) {
+	var err error
+	if s.header, err = s.o.Checkpoints.Load(fn); err != nil {
+		return Header{}, err
+	}
+	s.log, err = OpenLog(LogOptions{
+		FS: s.o.FS, Dir: filepath.Join(s.o.LogDir, "log"), Cluster: s.meta.cluster, Index: s.header.Index, Term: s.header.Term,
+		Fresh: s.meta.fresh && s.header.Index == 0, SegmentBytes: s.o.SegmentBytes, Logger: s.o.Logger,
+	})
+	if err != nil {
+		return Header{}, err
+	}
+	if s.meta.fresh {
+		// From now on a missing log is a loss. The directory of the log is made durable with it.
+		s.meta.fresh = false
+		if err := s.o.FS.SyncDir(s.o.LogDir); err != nil {
+			return Header{}, err
+		}
+		if err := s.writeMeta(); err != nil {
+			return Header{}, err
+		}
+	}
+	return s.header, nil
+}
+
+// Header is that of the checkpoint that was loaded.
+func (s *Store) Header() Header { return s.header }
+
+// Log is the write-ahead log behind the checkpoint.
+func (s *Store) Log() *Log { return s.log }
+
+// Commit makes a checkpoint durable. It may run beside the Log's goroutine, one at a time.
+func (s *Store) Commit(h Header, records func(yield func(Record) bool)) error {
+	return s.o.Checkpoints.Commit(h, records)
+}
+
+// Close closes the log and gives the directories free.
+func (s *Store) Close() error {
+	var err error
+	if s.log != nil {
+		err = s.log.Close()
+	}
+	return errors.Join(err, s.o.Checkpoints.Close(), s.unlock())
+}
+
+func (s *Store) unlock() error {
+	var errs []error
+	for _, l := range s.locks {
+		errs = append(errs, l.Close())
+	}
+	s.locks = nil
+	return errors.Join(errs...)
+}
