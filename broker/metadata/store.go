@@ -40,13 +40,18 @@ func (s *Store) Apply(req *kmsg.UpdateMetadataRequest) (deleted []topic.Partitio
 	return deleted
 }
 
+// Changed is closed when the image changes from what a Load after this call sees. Take it before looking.
+func (s *Store) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
 // Wait returns the first image for which done says true, at once if the current one is it, or the last image seen and
 // ctx's error. done runs on the caller's goroutine.
 func (s *Store) Wait(ctx context.Context, done func(*Image) bool) (*Image, error) {
 	for {
-		s.mu.Lock()
-		changed := s.changed // taken before the look: a change in between is not missed
-		s.mu.Unlock()
+		changed := s.Changed() // before the look: a change in between is not missed
 		im := s.Load()
 		if done(im) {
 			return im, nil

@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// coordinators runs a test on our coordinator and on Apache ZooKeeper 3.9.
+func coordinators(t *testing.T, test func(t *testing.T, zk *Server)) {
+	t.Run("ottla", func(t *testing.T) { test(t, Coordinator(t)) })
+	t.Run("ZooKeeper", func(t *testing.T) { test(t, ZooKeeper(t)) })
+}
+
+// connect opens a ZooKeeper session that ends with the test.
+func connect(t *testing.T, address string) *zk.Conn {
+	t.Helper()
+	c, events, err := zk.Connect([]string{address}, 10*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	for limit := time.After(20 * time.Second); ; {
+		select {
+		case e := <-events:
+			if e.State == zk.StateHasSession {
+				return c
+			}
+		case <-limit:
+			t.Fatalf("no session at %s", address)
+		}
+	}
+}
+
+// TestApacheBrokerOnOurCoordinator lets an Apache Kafka 3.9 broker do its work on our coordinator.
+func TestApacheBrokerOnOurCoordinator(t *testing.T) {
+	coord := Coordinator(t)
+	b := Kafka(t, t.TempDir(), 0, coord.Address)
+	Run(t, time.Minute, "", Apache(t, "kafka-3.9", "kafka-topics", "--bootstrap-server", b.Address, "--create", "--topic", "t", "--partitions", "3")...)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cl := Client(t, b.Address, kgo.ConsumeTopics("t"), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	for i := range 100 {
+		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: fmt.Append(nil, i)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for seen := 0; seen < 100; {
+		fs := cl.PollFetches(ctx)
+		if err := fs.Err0(); err != nil {
+			t.Fatal(err)
+		}
+		seen += fs.NumRecords()
+	}
+	cl.Close()
+	adm := kadm.NewClient(Client(t, b.Address))
+	if _, err := adm.DeleteTopics(ctx, "t"); err != nil {
+		t.Error(err)
+	}
+	coord.Kill()
+	coord.Restart(t)
+	Run(t, time.Minute, "", Apache(t, "kafka-3.9", "kafka-topics", "--bootstrap-server", b.Address, "--create", "--topic", "u", "--partitions", "1")...)
+	b.Stop(t)
+}
+
+// TestSessionExpiry stops a broker for longer than its session lasts. It registers with a new epoch, leads its partitions
+// again, and every watch works: topics made, configured and deleted afterwards take effect.
+func TestSessionExpiry(t *testing.T) {
+	coordinators(t, func(t *testing.T, coord *Server) {
+		timeout := time.Duration(Scale(6, 18)) * time.Second
+		b := Broker(t, 0, coord.Address, fmt.Sprint("zookeeper.session.timeout.ms=", timeout.Milliseconds()))
+		createTopic(t, b.Address, "before", 2, nil)
+		observer := connect(t, coord.Address)
+		_, registered, err := observer.Get("/brokers/ids/0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, controlled, err := observer.Get("/controller")
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		b.Signal(syscall.SIGSTOP)
+		Await(t, 3*timeout, "the registration of the stopped broker vanishes", func() error {
+			ok, _, err := observer.Exists("/brokers/ids/0")
+			if err == nil && ok {
+				err = fmt.Errorf("it is still there")
+			}
+			return err
+		})
+		if Long() {
+			time.Sleep(30*time.Second - timeout) // cut off for 30 s in all
+		}
+		b.Signal(syscall.SIGCONT)
+
+		Await(t, time.Minute, "the broker registers again", func() error {
+			_, again, err := observer.Get("/brokers/ids/0")
+			if err == nil && again.Czxid <= registered.Czxid {
+				err = fmt.Errorf("its epoch is %d, not greater than %d", again.Czxid, registered.Czxid)
+			}
+			return err
+		})
+		Await(t, time.Minute, "a controller is elected again", func() error {
+			_, again, err := observer.Get("/controller")
+			if err == nil && again.Czxid <= controlled.Czxid {
+				err = fmt.Errorf("/controller is still the old one")
+			}
+			return err
+		})
+		l := startLoad(t, b.Address, "before")
+		l.progress(t, 100)
+		l.finish(t)
+		createTopic(t, b.Address, "after", 2, nil) // the watch on /brokers/topics
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		adm := kadm.NewClient(Client(t, b.Address))
+		// Written by an old tool: the watches on /config/changes and /brokers/topics.
+		for path, data := range map[string]string{
+			"/config/topics/before": `{"version":1,"config":{"retention.ms":"123456"}}`,
+		} {
+			if _, err := observer.Set(path, []byte(data), -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := observer.Create("/config/changes/config_change_", []byte(`{"version":2,"entity_path":"topics/before"}`), zk.FlagSequence, zk.WorldACL(zk.PermAll)); err != nil {
+			t.Fatal(err)
+		}
+		Await(t, 30*time.Second, "the broker sees the configuration", func() error {
+			cs, err := adm.DescribeTopicConfigs(ctx, "before")
+			if err != nil {
+				return err
+			}
+			for _, c := range cs[0].Configs {
+				if c.Key == "retention.ms" && c.MaybeValue() == "123456" {
+					return nil
+				}
+			}
+			return fmt.Errorf("retention.ms is not 123456 yet")
+		})
+		if _, err := adm.DeleteTopics(ctx, "after"); err != nil { // the watch on /admin/delete_topics
+			t.Error(err)
+		}
+		Await(t, 30*time.Second, "the topic's znode vanishes", func() error {
+			ok, _, err := observer.Exists("/brokers/topics/after")
+			if err == nil && ok {
+				err = fmt.Errorf("it is still there")
+			}
+			return err
+		})
+		b.Stop(t)
+	})
+}
+
+// TestJavaToolsRead lets the Apache tools of 3.9 and 4 write to and read from our broker.
+func TestJavaTools(t *testing.T) {
+	coord := Coordinator(t)
+	b := Broker(t, 0, coord.Address)
+	for _, set := range []string{"kafka-3.9", "kafka-4"} {
+		topic := "t-" + strings.ReplaceAll(set, ".", "-")
+		Run(t, time.Minute, "", Apache(t, set, "kafka-topics", "--bootstrap-server", b.Address, "--create", "--topic", topic, "--partitions", "1")...)
+		if out := Run(t, time.Minute, "", Apache(t, set, "kafka-topics", "--bootstrap-server", b.Address, "--describe", "--topic", topic)...); !strings.Contains(out, "Leader: 0") {
+			t.Errorf("%s: describe printed %q", set, out)
+		}
+		if _, err := Try(time.Minute, "", "a\nb\n", Apache(t, set, "kafka-console-producer", "--bootstrap-server", b.Address, "--topic", topic)...); err != nil {
+			t.Error(err)
+		}
+		want(t, set+" console consumer", Run(t, time.Minute, "", Apache(t, set, "kafka-console-consumer", "--bootstrap-server", b.Address, "--topic", topic, "--from-beginning", "--max-messages", "2")...), "a", "b")
+	}
+	b.Stop(t)
+}

@@ -1,0 +1,121 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// missing skips the test, or fails it where peers are required.
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("OTTLA_PEERS") == "required" {
+		t.Fatalf("%s is missing: run scripts/setup", what)
+	}
+	t.Skipf("%s is missing; scripts/setup fetches it", what)
+}
+
+func peersDir() string {
+	if d := os.Getenv("APACHE_PEERS"); d != "" {
+		return d
+	}
+	cache := os.Getenv("XDG_CACHE_HOME")
+	if cache == "" {
+		home, _ := os.UserHomeDir()
+		cache = filepath.Join(home, ".cache")
+	}
+	return filepath.Join(cache, "apache-peers")
+}
+
+// Peers makes sure that the sets of scripts/apache are here.
+func Peers(t testing.TB, sets ...string) {
+	t.Helper()
+	for _, s := range sets {
+		if _, err := os.Stat(filepath.Join(peersDir(), s, "artifacts")); err != nil {
+			missing(t, "Apache "+s)
+		}
+	}
+}
+
+// java is the command that runs a class of a set. The process is the JVM itself, so that signals reach it.
+func java(t testing.TB, set, class string, args ...string) []string {
+	t.Helper()
+	dir := filepath.Join(peersDir(), set)
+	cp := filepath.Join(dir, "conf") + ":" + filepath.Join(dir, "jars") + "/*"
+	return append([]string{"java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true", "-Dpeers.level=WARN", "-cp", cp, class}, args...)
+}
+
+// Apache is the command of an Apache tool: Apache(t, "kafka-4", "kafka-topics", "--list", …).
+func Apache(t testing.TB, set, tool string, args ...string) []string {
+	t.Helper()
+	Peers(t, set)
+	return append([]string{filepath.Join(Root, "scripts", "apache"), "run", set + "/" + tool}, args...)
+}
+
+// Node is the command of a program of testdata/js.
+func Node(t testing.TB, program string, args ...string) []string {
+	t.Helper()
+	dir := filepath.Join(Root, "testdata", "js")
+	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
+		missing(t, "testdata/js/node_modules")
+	}
+	return append([]string{"node", filepath.Join(dir, program)}, args...)
+}
+
+// Python is the command of a program of testdata/python.
+func Python(t testing.TB, program string, args ...string) []string {
+	t.Helper()
+	python := filepath.Join(Root, ".cache", "venv", "bin", "python")
+	if _, err := exec.LookPath(python); err != nil {
+		missing(t, "the Python environment .cache/venv")
+	}
+	return append([]string{python, filepath.Join(Root, "testdata", "python", program)}, args...)
+}
+
+// Client is a franz-go client of the brokers at the addresses, closed with the test.
+func Client(t testing.TB, addresses string, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(strings.Split(addresses, ",")...)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+// serves asks a broker for its metadata and wants itself among the brokers: then it is registered and the controller knows it.
+func serves(address string) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.RequestRetries(0))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{}
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return err
+	}
+	for _, b := range resp.Brokers {
+		if address == hostPort(b.Host, b.Port) {
+			return nil
+		}
+	}
+	return errNotListed
+}
+
+var errNotListed = errors.New("the broker is not in its own metadata yet")
+
+func hostPort(host string, port int32) string { return net.JoinHostPort(host, strconv.Itoa(int(port))) }
