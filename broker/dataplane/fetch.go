@@ -1,0 +1,300 @@
+package dataplane
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"ottla/broker/api"
+	"ottla/broker/commitlog"
+	"ottla/broker/partition"
+	"ottla/broker/purgatory"
+	"ottla/broker/record"
+	"ottla/broker/topic"
+)
+
+// Bounds of what is converted for old clients, in bytes of log: a partition's share (a larger first batch still comes whole) and
+// an answer's. The rest comes with the next fetch.
+const (
+	convertPartitionMax = 256 << 10
+	convertMax          = 8 << 20
+)
+
+// fetcher serves Fetch requests.
+type fetcher struct {
+	cfg      Config
+	sessions *sessions
+	// gate lets fetches that were woken together read in turn, so that the producer that woke them is not last in line.
+	gate *purgatory.Turnstile
+}
+
+func newFetcher(cfg Config) *fetcher {
+	return &fetcher{cfg, newSessions(cfg), purgatory.NewTurnstile(max(1, runtime.GOMAXPROCS(0)/2))}
+}
+
+func (h *fetcher) handle(ctx context.Context, req *api.Request) (api.Response, error) {
+	f := fetches.Get().(*fetch)
+	f.listener = req.Conn.Listener
+	if err := f.decode(req.Body, req.Version); err != nil {
+		f.free()
+		return nil, fmt.Errorf("decode Fetch v%d: %w", req.Version, err)
+	}
+	if f.code = h.sessions.begin(f); f.code == nil {
+		h.find(f)
+		h.read(f)
+		if !f.enough() {
+			h.wait(ctx, f)
+		}
+		f.findAborted()
+		h.sessions.end(f)
+	}
+	f.layOut(&h.cfg)
+	return f, nil
+}
+
+// find resolves the partitions.
+func (h *fetcher) find(f *fetch) {
+	for i := range f.parts {
+		part := &f.parts[i]
+		if f.version >= 13 {
+			name, ok := h.cfg.Metadata.TopicName(part.id)
+			if !ok {
+				part.code, part.early = kerr.UnknownTopicID, true
+				continue
+			}
+			part.name = name
+		}
+		p, err := h.cfg.lookup(part.name, part.index)
+		switch {
+		case err != nil:
+			part.code = code(err)
+			part.early = part.code == kerr.UnknownTopicOrPartition
+		case part.id != topic.ID{} && p.Log().TopicID() != topic.ID{} && p.Log().TopicID() != part.id:
+			part.code = kerr.InconsistentTopicID
+		default:
+			part.p = p
+		}
+	}
+}
+
+// code is the protocol's error in err's chain.
+func code(err error) *kerr.Error {
+	var ke *kerr.Error
+	if !errors.As(err, &ke) {
+		return kerr.UnknownServerError
+	}
+	return ke
+}
+
+// read plans reads of all partitions in order, within the limits. The first one that has something gives at least a whole batch,
+// however large (from version 3 on): a client must get on.
+func (h *fetcher) read(f *fetch) {
+	left := int(min(f.maxBytes, int32(h.cfg.FetchMaxBytes)))
+	if f.version < 3 {
+		left = int(f.maxBytes)
+	}
+	convert := convertMax
+	one := f.version >= 3
+	for i := range f.parts {
+		part := &f.parts[i]
+		if part.p == nil {
+			continue
+		}
+		part.role, part.limit, part.written = part.p.Role(), part.p.Limit(f.view), part.p.Written()
+		part.q.MaxBytes, part.q.MinOne = max(0, min(int(part.max), left)), one
+		if err := part.p.Read(&part.q, &part.r); err != nil {
+			part.code = code(err)
+			continue
+		}
+		part.code = nil
+		part.size = part.r.Slice.Len
+		if part.size > 0 && f.version <= 3 {
+			h.convert(f, part, &convert)
+		} else if part.size > 0 && part.size == part.q.MaxBytes && firstBatch(&part.r.Slice) > part.size {
+			part.drop() // from version 3 on half a batch is of no use
+		}
+		if part.size > 0 {
+			one = false
+		}
+		left -= part.size
+		f.total += part.size
+	}
+}
+
+// drop reads nothing from the partition this time.
+func (part *fetchPart) drop() {
+	part.r.Slice.Release()
+	part.converted, part.size = nil, 0
+}
+
+// firstBatch is the size of the first batch of the planned read, which may be cut off in it; 0 if even that cannot be told.
+func firstBatch(s *commitlog.Slice) int {
+	var head [record.LogOverhead]byte
+	if n, _ := s.ReadAt(head[:], 0); n < len(head) {
+		return 0
+	}
+	return record.LogOverhead + int(int32(binary.BigEndian.Uint32(head[8:])))
+}
+
+// convert replaces what was planned by what a client of version 0 to 3 understands. left is what the answer may still convert. When
+// nothing is left of it (control batches are dropped), what comes behind is converted instead, or the client would ask for the
+// same for ever.
+func (h *fetcher) convert(f *fetch, part *fetchPart, left *int) {
+	magic := int8(0)
+	if f.version >= 2 {
+		magic = 1
+	}
+	q := part.q
+	for {
+		n := part.r.Slice.Len
+		if n == 0 || *left <= 0 {
+			part.drop()
+			return
+		}
+		raw, err := readEntries(&part.r.Slice, min(n, *left, convertPartitionMax))
+		*left -= len(raw)
+		var next int64
+		if err == nil {
+			part.converted, next, err = downConvert(raw, magic, part)
+		}
+		if err != nil {
+			part.drop()
+			part.code = code(err)
+			return
+		}
+		if part.size = len(part.converted); part.size > 0 || next <= q.Offset {
+			return
+		}
+		part.r.Slice.Release()
+		q.Offset = next
+		if err := part.p.Read(&q, &part.r); err != nil {
+			part.drop()
+			part.code = code(err)
+			return
+		}
+	}
+}
+
+// readEntries reads n bytes of the slice, or its whole first batch if that is larger.
+func readEntries(s *commitlog.Slice, n int) ([]byte, error) {
+	if n < s.Len {
+		n = min(max(n, firstBatch(s)), s.Len)
+	}
+	b := make([]byte, n)
+	if m, err := s.ReadAt(b, 0); m < n {
+		return nil, fmt.Errorf("%w: read of %d bytes got %d: %w", kerr.KafkaStorageError, n, m, err)
+	}
+	return b, nil
+}
+
+// downConvert converts raw and says which offset comes behind its last whole entry; -1: it has none.
+func downConvert(raw []byte, magic int8, part *fetchPart) (out []byte, next int64, err error) {
+	next = -1
+	convert := false
+	for rest := raw; ; {
+		e, err := record.NextEntry(rest)
+		if err != nil || e.Size > len(rest) {
+			break // the end cuts an entry off
+		}
+		convert = convert || e.Magic > magic
+		next, rest = e.NextOffset(), rest[e.Size:]
+	}
+	switch {
+	case next < 0:
+		return nil, next, nil
+	case convert && part.p.Settings().NoDownConversion:
+		return nil, next, kerr.UnsupportedVersion
+	}
+	out, err = record.DownConvert(raw, magic, part.q.Offset)
+	return out, next, err
+}
+
+// findAborted looks up which of the transactions in what was read were aborted, for readers of committed data.
+func (f *fetch) findAborted() {
+	if f.view != partition.Stable || f.version < 4 {
+		return
+	}
+	for i := range f.parts {
+		part := &f.parts[i]
+		if part.size == 0 {
+			continue
+		}
+		var err error
+		if part.aborted, err = part.p.Log().AbortedTxns(part.q.Offset, part.r.Slice.Upper); err != nil {
+			part.drop()
+			part.code = code(err)
+		}
+	}
+}
+
+// enough says whether the answer need not wait: there are enough bytes, or something to tell that the client should know.
+func (f *fetch) enough() bool {
+	if f.maxWait <= 0 || len(f.parts) == 0 || f.total >= int(min(f.minBytes, f.maxBytes)) {
+		return true
+	}
+	for i := range f.parts {
+		if f.parts[i].code != nil || f.parts[i].r.DivergingEpoch >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// wait parks the fetch until there may be enough, and reads again, until there is or the time is over.
+func (h *fetcher) wait(ctx context.Context, f *fetch) {
+	f.keys = f.keys[:0]
+	for i := range f.parts {
+		f.keys = append(f.keys, &f.parts[i].p.Fetches)
+	}
+	deadline := time.Now().Add(time.Duration(f.maxWait) * time.Millisecond)
+	for {
+		f.drop()
+		w := purgatory.Watch(f.keys, time.Until(deadline), h.gate, f.mayHaveEnough)
+		select {
+		case <-w.Ready():
+		case <-ctx.Done():
+		}
+		h.read(f)
+		w.Leave()
+		outcome := w.Outcome()
+		w.Forget()
+		if outcome != purgatory.Completed || f.enough() {
+			return
+		}
+	}
+}
+
+// drop lets go of the segments during a wait, keeping the sizes that mayHaveEnough counts from.
+func (f *fetch) drop() {
+	for i := range f.parts {
+		f.parts[i].r.Slice.Release()
+		f.parts[i].converted = nil
+	}
+	f.total = 0
+}
+
+// mayHaveEnough is the waiter's condition. It does not read: since the last read, has so much been written, and is any of it to be
+// seen, that reading again is worth while? Then the reader may still find too little, and waits again.
+func (f *fetch) mayHaveEnough() bool {
+	bytes := int64(0)
+	for i := range f.parts {
+		part := &f.parts[i]
+		if part.p.Role() != part.role {
+			return true
+		}
+		have := int64(part.size)
+		if part.p.Limit(f.view) > part.limit {
+			if f.minBytes <= 1 {
+				return true
+			}
+			have += part.p.Written() - part.written
+		}
+		bytes += min(have, int64(part.max))
+	}
+	return bytes >= int64(min(f.minBytes, f.maxBytes))
+}
