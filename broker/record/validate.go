@@ -359,28 +359,31 @@ func (v *Validated) built(build *Builder) error {
 // checkLengths hops over the records of an uncompressed batch: there must be count of them, to the last byte. A batch that lies
 // about this would stop every consumer that reads it. 6 ns a record.
 func checkLengths(b []byte, count int32) error {
+	at := 0
 	for i := range count {
 		// Most lengths take one or two bytes.
-		var size, n int
+		size := 0
 		switch {
-		case len(b) > 0 && b[0] < 0x80:
-			size, n = int(b[0]), 1
-		case len(b) > 1 && b[1] < 0x80:
-			size, n = int(b[0]&0x7f)|int(b[1])<<7, 2
+		case at < len(b) && b[at] < 0x80:
+			size = int(b[at])
+			at++
+		case at+1 < len(b) && b[at+1] < 0x80:
+			size = int(b[at]&0x7f) | int(b[at+1])<<7
+			at += 2
 		default:
-			var v int32
-			if v, n = varint(b); n == 0 || v < 0 {
+			v, n := varint(b[min(at, len(b)):])
+			if n == 0 || v < 0 {
 				return invalid("batch ends within the length of record %d of %d", i, count)
 			}
 			size = int(v) << 1
+			at += n
 		}
-		if size&1 != 0 || size>>1 > len(b)-n {
+		if at += size >> 1; size&1 != 0 || at > len(b) {
 			return invalid("batch ends within record %d of %d", i, count)
 		}
-		b = b[n+size>>1:]
 	}
-	if len(b) != 0 {
-		return invalid("%d bytes behind the last of %d records", len(b), count)
+	if at != len(b) {
+		return invalid("%d bytes behind the last of %d records", len(b)-at, count)
 	}
 	return nil
 }
