@@ -2,6 +2,7 @@ package classic
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -137,9 +138,7 @@ func (g *Group) addMember(now Time, e Join, id string, out *Output) {
 		join: e.Ticket, joinSkip: e.CanSkipAssignment, isNew: true, unknown: e.MemberID == "",
 	}
 	g.insert(m)
-	// It cannot send heartbeats yet, so its session timeout does not count, but neither may it wait for ever: clients that gave
-	// up and try again would pile up.
-	g.arm(m, now, newMemberTimeout)
+	g.alive(m, now)
 	g.maybePrepareRebalance(now, fmt.Sprintf("member %s joins (%s)", id, given(e.Reason)), out)
 }
 
@@ -172,8 +171,8 @@ func (g *Group) joinReturning(now Time, m *member, e Join, out *Output) {
 		protocols: m.protocols, session: m.session, rebalance: m.rebalance,
 	}
 	g.rename(m, e.NewID)
-	g.arm(m, now, e.SessionTimeout)
 	g.update(m, e, out)
+	g.alive(m, now)
 	out.note("static member %s is back: %s replaces %s", *e.InstanceID, e.NewID, back.formerID)
 	switch g.state {
 	case Stable:
@@ -209,7 +208,7 @@ func (g *Group) prepareRebalance(now Time, why string, out *Output) {
 	}
 	g.due(g.joining.deadline)
 	g.transition(PreparingRebalance, now)
-	out.note("rebalances, generation %d is over: %s", g.generation, why)
+	out.note("rebalances after generation %d: %s", g.generation, why)
 	g.tryCompleteJoin(now, out)
 }
 
@@ -248,6 +247,7 @@ func (g *Group) completeJoin(now Time, out *Output) {
 		}
 	}
 	if late != nil {
+		slices.Reverse(late)
 		out.note("went on without %s, which did not join again in time", strings.Join(late, ", "))
 	}
 	if len(g.members) > 0 && !g.electLeader() {
@@ -276,8 +276,8 @@ func (g *Group) completeJoin(now Time, out *Output) {
 	out.note("begins generation %d with %d members", g.generation, len(g.members))
 	for _, m := range g.members {
 		g.answerJoin(m, g.joinReply(m), out)
-		g.arm(m, now, m.session)
 		m.isNew, m.unknown = false, false
+		g.alive(m, now)
 		g.setSyncDue(m, true)
 	}
 	g.syncDeadline = now.At.Add(g.rebalanceTimeout())

@@ -117,7 +117,7 @@ func (g *Group) checkCommit(now Time, e Commit) *kerr.Error {
 		// It has got the new generation's id, but its partitions may be another's by now.
 		return kerr.RebalanceInProgress
 	}
-	g.arm(m, now, m.session)
+	g.alive(m, now)
 	return nil
 }
 

@@ -61,9 +61,14 @@ func (g *Group) check(memberID string, instanceID *string) (*member, *kerr.Error
 	return m, nil
 }
 
-// arm sets a member's timer.
-func (g *Group) arm(m *member, now Time, d time.Duration) {
-	m.expires = now.At.Add(d)
+// alive sets a member's timer anew. A new member cannot send heartbeats before its first join is answered, so its session timeout
+// does not count yet, but neither may it wait for ever: clients that gave up and try again would pile up.
+func (g *Group) alive(m *member, now Time) {
+	timeout := m.session
+	if m.isNew {
+		timeout = newMemberTimeout
+	}
+	m.expires = now.At.Add(timeout)
 	g.due(m.expires)
 }
 
@@ -99,7 +104,7 @@ func (g *Group) onTick(now Time, out *Output) {
 			m.expires = time.Time{} // set again when it is answered
 			i++
 		default:
-			g.expel(m, now, fmt.Sprintf("member %s did not show in time", m.id), out)
+			g.expel(m, now, fmt.Sprintf("member %s was not heard from in time", m.id), out)
 			i = 0 // the members may have changed
 		}
 	}
@@ -143,7 +148,7 @@ func (g *Group) onOpened(now Time, out *Output) {
 		g.prepareRebalance(now, fmt.Sprintf("it has %d members, group.max.size is %d", len(g.members), g.settings.MaxSize), out)
 	}
 	for _, m := range g.members {
-		g.arm(m, now, m.session)
+		g.alive(m, now)
 	}
 }
 

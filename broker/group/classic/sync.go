@@ -2,6 +2,7 @@ package classic
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func (g *Group) onSync(now Time, e Sync, out *Output) {
 	}
 	if g.state == Stable {
 		answer(SyncReply{ProtocolType: g.protocolType, Protocol: g.protocol, Assignment: m.assignment})
-		g.arm(m, now, m.session)
+		g.alive(m, now)
 		return
 	}
 	g.answerSync(m, SyncReply{Err: kerr.RebalanceInProgress}, out)
@@ -85,7 +86,7 @@ func (g *Group) propagate(now Time, assignments map[string][]byte, err *kerr.Err
 			r.ProtocolType, r.Protocol, r.Assignment = g.protocolType, g.protocol, m.assignment
 		}
 		if g.answerSync(m, r, out) {
-			g.arm(m, now, m.session)
+			g.alive(m, now)
 		}
 	}
 }
@@ -112,6 +113,7 @@ func (g *Group) onSyncDeadline(now Time, out *Output) {
 		}
 	}
 	if late != nil {
+		slices.Reverse(late)
 		g.prepareRebalance(now, fmt.Sprintf("%s did not sync in time", strings.Join(late, ", ")), out)
 	}
 }
@@ -128,7 +130,7 @@ func (g *Group) onHeartbeat(now Time, e Heartbeat) *kerr.Error {
 	if e.Generation != g.generation {
 		return kerr.IllegalGeneration
 	}
-	g.arm(m, now, m.session)
+	g.alive(m, now)
 	if g.state == PreparingRebalance {
 		return kerr.RebalanceInProgress
 	}

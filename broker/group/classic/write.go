@@ -130,7 +130,7 @@ func (g *Group) onTakenOver(now Time, t *takeover, err *kerr.Error, out *Output)
 		// from it.
 	}
 	g.answerJoin(m, r, out)
-	g.arm(m, now, m.session)
+	g.alive(m, now)
 }
 
 // groupError is the answer of JoinGroup and SyncGroup when a group's record could not be stored.
