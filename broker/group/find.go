@@ -83,7 +83,7 @@ func (c *Coordinator) find(ctx context.Context, kind int8, key, listener string,
 	}
 	if create && c.metadata.PartitionCount(topic.ConsumerOffsets) == 0 {
 		err := c.topics.Ensure(ctx, topic.ConsumerOffsets, c.cfg.OffsetsTopicPartitions, c.cfg.OffsetsTopicReplicas, c.offsetsTopicConfigs())
-		if err == nil && c.metadata.Wait(ctx, led) == nil {
+		if err == nil && c.await(ctx, led) {
 			return found{broker: b}
 		}
 		if err != nil && ctx.Err() == nil {
@@ -91,6 +91,23 @@ func (c *Coordinator) find(ctx context.Context, kind int8, key, listener string,
 		}
 	}
 	return fail(kerr.CoordinatorNotAvailable, kerr.CoordinatorNotAvailable.Description)
+}
+
+// await waits until done says true, asking whenever the metadata changes; false when ctx ends first.
+func (c *Coordinator) await(ctx context.Context, done func() bool) bool {
+	for {
+		changed := c.metadata.Changed()
+		if done() {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		case <-c.ctx.Done():
+			return false
+		}
+	}
 }
 
 // offsetsTopicConfigs is what __consumer_offsets is made with.

@@ -69,9 +69,8 @@ type Metadata interface {
 	// Leader is the broker that leads the partition, with its address on the listener. ok is false when there is no leader, it
 	// is not alive, or it does not have that listener.
 	Leader(topic string, partition int32, listener string) (b Broker, ok bool)
-	// Wait returns nil once done says true: it is asked at once, and whenever the image has changed, on the caller's goroutine.
-	// Else it returns ctx's error.
-	Wait(ctx context.Context, done func() bool) error
+	// Changed is closed when the image changes from the one that is current now; take it before asking.
+	Changed() <-chan struct{}
 }
 
 // Topics makes internal topics. Safe for concurrent use.
