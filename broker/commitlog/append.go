@@ -44,6 +44,9 @@ func (l *Log) Append(leaderEpoch int32, sets []*AppendSet) error {
 			set.Err = failure
 			continue
 		}
+		if len(set.Records) == 0 && len(set.Batches) == 0 {
+			continue // nothing is asked for
+		}
 		if set.Err = check(set, st); set.Err != nil {
 			continue
 		}
@@ -170,7 +173,7 @@ func stageBatch(g *producer.Stage, h *record.Header, batch []byte, base int64, c
 	if !h.IsControl() {
 		return g.Append(h, base, client, now)
 	}
-	if m, ok := producer.ParseMarker(batch); ok {
+	if m, ok := producer.ReadMarker(batch); ok {
 		return g.EndTransaction(h, m, base, true, now)
 	}
 	return nil
@@ -208,7 +211,7 @@ func (l *Log) writeBytesLocked(a *appending) error {
 		return nil
 	}
 	err = fmt.Errorf("append of %d bytes, %d written: %w", a.pos-at, n, err)
-	if !passes(err) {
+	if !Passes(err) {
 		return l.failed(err)
 	}
 	if cut := s.active.file.file.Truncate(at); cut != nil {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// passes says whether a file call may work again later: the disk is full, or handles have run out.
-func passes(err error) bool {
+// Passes says whether a file call may work again later: the disk is full, or handles have run out.
+func Passes(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) || errors.Is(err, windows.ERROR_TOO_MANY_OPEN_FILES)
 }

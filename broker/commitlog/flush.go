@@ -2,7 +2,6 @@ package commitlog
 
 import (
 	"fmt"
-	"math"
 	"path/filepath"
 	"slices"
 	"sort"
@@ -130,9 +129,13 @@ const epochFile = "leader-epoch-checkpoint"
 // that a clean shutdown leaves behind is written and durable on return: records, complete indexes, a snapshot of the producers, the
 // epochs.
 func (l *Log) Close(clean bool) error {
+	defer l.report()
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
-	defer l.report()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
 	var err error
 	if clean {
 		err = l.closeClean()
@@ -165,9 +168,15 @@ func (l *Log) closeClean() error {
 		return err
 	}
 	s := l.activeSegment()
+	if l.settledEnd == l.logEnd.Load() {
+		return nil // nothing came since it was opened
+	}
 	s.endTimeIndex()
 	if err := l.writeIndexes(s); err != nil {
 		return l.fileError(err)
+	}
+	if s.size.Load() == 0 && l.lastSnapshotLocked() == l.logEnd.Load() {
+		return nil // empty files say nothing that must last
 	}
 	if l.settings.Load().Preallocate {
 		if err := s.active.file.file.Truncate(s.size.Load()); err != nil {
@@ -180,7 +189,8 @@ func (l *Log) closeClean() error {
 		}
 		l.addSnapshotLocked(end)
 	}
-	if err := l.saveEpochs(math.MaxInt64); err != nil {
+	// An epoch without records is not kept: whoever opens the log drops it.
+	if err := l.saveEpochs(l.logEnd.Load()); err != nil {
 		return err
 	}
 	if err := l.syncIndexes(s); err != nil {

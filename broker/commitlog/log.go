@@ -46,6 +46,8 @@ type Log struct {
 	// flushing serialises what moves the recovery point; taken before mu.
 	flushing    sync.Mutex
 	savedEpochs []epochStart // what leader-epoch-checkpoint holds
+	settledEnd  int64        // the log's end if the directory is as a clean close leaves it, -1 otherwise
+	closed      bool
 
 	mu        sync.Mutex
 	producers producer.State
@@ -202,7 +204,7 @@ func (l *Log) report() {
 
 // fileError judges the error of a file call that was not a sync: a full disk or a lack of descriptors passes, all else stops the log.
 func (l *Log) fileError(err error) error {
-	if passes(err) {
+	if Passes(err) {
 		return fmt.Errorf("%w: %s: %w", kerr.KafkaStorageError, l.o.Partition, err)
 	}
 	return l.failed(err)
@@ -218,3 +220,6 @@ func (l *Log) activeSegment() *segment {
 }
 
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// FirstSegment is the base offset of the oldest segment: at most the log start.
+func (l *Log) FirstSegment() int64 { return (*l.segments.Load())[0].base }

@@ -79,6 +79,10 @@ func (l *Log) load() error {
 	l.firstUnstable.Store(l.producers.FirstUnstable())
 	l.recoveryPoint.Store(end)
 	l.sync.init(end)
+	l.settledEnd = -1
+	if l.o.CleanShutdown && !removed && l.activeSegment().complete() && l.lastSnapshotLocked() == end {
+		l.settledEnd = end
+	}
 	if !l.o.CleanShutdown && l.o.RecoveryPoint < end {
 		// What survived the process may not survive the machine: it is shown and acknowledged only once it does.
 		from := max(0, l.o.RecoveryPoint)

@@ -89,7 +89,7 @@ type AppendSet struct {
 	// of the batch it repeats.
 	LogAppendTime int64
 
-	// Results. With Err set nothing else is. A Duplicate was not appended again: the offsets are those of the first time.
+	// Results. With Err set only LogStartOffset is too. Offsets are -1 when there was nothing to append. A Duplicate was not appended again: the offsets are those of the first time.
 	FirstOffset    int64
 	LastOffset     int64
 	LogStartOffset int64

@@ -115,8 +115,8 @@ func (l *Log) planIn(s *segment, offset, maxOffset int64, maxBytes int, minOne b
 	first := -1 // bytes of the first batch, when known
 	if !exact {
 		at, e, ok, err := sc.find(l.start(s, offset), offset)
-		if err != nil || !ok || e.BaseOffset >= maxOffset {
-			return ok, err
+		if err != nil || !ok {
+			return false, err
 		}
 		from, first = at, e.Size
 	}

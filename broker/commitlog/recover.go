@@ -383,6 +383,12 @@ func (l *Log) loadIndexes(s *segment, limit, replay int64) (from int64, err erro
 		}
 	}
 	a := s.active
+	f := &a.files.found
+	f.both = b[indexFile] != nil && b[timeIndexFile] != nil
+	f.offsets, f.times = len(b[indexFile])/offsetEntrySize, len(b[timeIndexFile])/timeEntrySize
+	if f.times > 0 {
+		f.last = decodeTime(b[timeIndexFile][(f.times-1)*timeEntrySize:])
+	}
 	for _, t := range goodTxns(b[txnIndexFile]) {
 		if t.LastOffset < replay && s.fits(t.LastOffset) {
 			a.ix.txns.add(t)
@@ -506,13 +512,13 @@ func replay(state *producer.State, pos int64, e record.EntryInfo, sc *scanner, s
 	if e.Magic < 2 || !e.Header.HasProducerID() {
 		return nil
 	}
-	var m *producer.Marker
+	var m *record.Marker
 	if e.Header.IsControl() {
 		b, err := sc.bytes(pos, e, markerBytesMax)
 		if err != nil {
 			return err
 		}
-		if parsed, ok := producer.ParseMarker(b); ok {
+		if parsed, ok := producer.ReadMarker(b); ok {
 			m = &parsed
 		}
 	}

@@ -60,6 +60,25 @@ type writtenIndexes struct {
 	times   int
 	txns    int
 	exist   bool // .index and .timeindex are there and hold just that much
+
+	// As they were found when the segment was opened.
+	found struct {
+		both    bool
+		offsets int
+		times   int
+		last    timeEntry
+	}
+}
+
+// complete says whether the files that were found hold what the heap does and the last time entry: what a clean close leaves.
+func (s *segment) complete() bool {
+	f, ix := &s.active.files.found, &s.active.ix
+	last := timeEntry{s.maxTime.Load(), s.active.maxTimeRel}
+	times := ix.times.len()
+	if last.ts >= 0 && (times == 0 || ix.times.at(times-1) != last) {
+		times++
+	}
+	return f.both && f.offsets == ix.offsets.len() && f.times == times && (times == 0 || f.last == last)
 }
 
 func newSegment(base int64) *segment {

@@ -97,10 +97,10 @@ func (l *Log) RequestSync(upTo int64) {
 // syncWanted runs until nothing that RequestSync asked for is left. Close waits for it.
 func (l *Log) syncWanted() {
 	l.syncOnce()
-	l.report()
 	l.sync.mu.Lock()
 	l.handOnLocked()
 	l.sync.mu.Unlock()
+	l.report()
 }
 
 // handOnLocked ends a run, or hands it on to a goroutine if requests are left.

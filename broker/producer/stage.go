@@ -142,7 +142,7 @@ func next(sequence int32) int32 { return record.AddSequence(sequence, 1) }
 
 // EndTransaction stages the marker m, a batch with header h at offset. With check set it fails with INVALID_PRODUCER_EPOCH or
 // TRANSACTION_COORDINATOR_FENCED, and stages nothing.
-func (g *Stage) EndTransaction(h *record.Header, m Marker, offset int64, check bool, now int64) error {
+func (g *Stage) EndTransaction(h *record.Header, m record.Marker, offset int64, check bool, now int64) error {
 	if e := g.look(h.ProducerID); check && e != nil {
 		if h.ProducerEpoch < e.Epoch {
 			return fmt.Errorf("%w: marker of epoch %d for producer %d, which is at %d", kerr.InvalidProducerEpoch, h.ProducerEpoch, h.ProducerID, e.Epoch)
@@ -154,7 +154,7 @@ func (g *Stage) EndTransaction(h *record.Header, m Marker, offset int64, check b
 	e := g.touch(h.ProducerID)
 	// A marker without data decides nothing: readers need not know of it.
 	if e.TxnFirstOffset >= 0 {
-		g.events = append(g.events, event{txn: Txn{ProducerID: e.ID, First: e.TxnFirstOffset, Last: offset, Aborted: m.Abort}, end: true})
+		g.events = append(g.events, event{txn: Txn{ProducerID: e.ID, First: e.TxnFirstOffset, Last: offset, Aborted: m.Type == record.Abort}, end: true})
 	}
 	e.enter(h.ProducerEpoch)
 	e.CoordinatorEpoch, e.Timestamp, e.Seen, e.TxnFirstOffset = m.CoordinatorEpoch, h.MaxTimestamp, now, -1

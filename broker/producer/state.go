@@ -2,7 +2,6 @@ package producer
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
 
 	"ottla/broker/record"
@@ -45,7 +44,7 @@ func (s *State) Load(entries []Entry, now, expireMs int64) {
 
 // Replay takes a batch that is already in the log. m is its marker when h is a control batch, and is nil when that has been
 // emptied by the cleaner or is of another kind. aborted is as for Stage.Commit.
-func (s *State) Replay(h *record.Header, m *Marker, now int64, aborted func(t Txn, lastStable int64)) {
+func (s *State) Replay(h *record.Header, m *record.Marker, now int64, aborted func(t Txn, lastStable int64)) {
 	if !h.HasProducerID() || h.IsControl() && m == nil {
 		return
 	}
@@ -123,21 +122,15 @@ func (s *State) Entries() []Entry {
 	return es
 }
 
-// Marker is the content of a control batch that ends a transaction.
-type Marker struct {
-	Abort            bool
-	CoordinatorEpoch int32
-}
-
-// ParseMarker reads the marker in a control batch. false: the batch holds none, because the cleaner emptied it or because it is
-// a control record of another kind.
-func ParseMarker(batch []byte) (Marker, bool) {
+// ReadMarker reads the marker in a control batch. false: the batch holds none, because the cleaner emptied it or because it is a
+// control record of another kind.
+func ReadMarker(batch []byte) (record.Marker, bool) {
 	r := record.NewReader(batch)
 	defer r.Close()
 	rec, err := r.Next()
-	if err != nil || len(rec.Key) < 4 || len(rec.Value) < 6 || int16(binary.BigEndian.Uint16(rec.Key)) < 0 {
-		return Marker{}, false
+	if err != nil {
+		return record.Marker{}, false
 	}
-	kind := binary.BigEndian.Uint16(rec.Key[2:])
-	return Marker{Abort: kind == 0, CoordinatorEpoch: int32(binary.BigEndian.Uint32(rec.Value[2:]))}, kind <= 1
+	m, err := record.ParseMarker(rec)
+	return m, err == nil && (m.Type == record.Abort || m.Type == record.Commit)
 }
