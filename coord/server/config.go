@@ -22,6 +22,8 @@ type Config struct {
 	GlobalOutstandingLimit int
 	// MaxFrame is the longest request in bytes; 0 means wire.MaxFrame.
 	MaxFrame int
+	// SessionlessTimeout is how long a connection may take to say who it is; 0 means 10 s.
+	SessionlessTimeout time.Duration
 	// ContainerCheck is how often containers and nodes with a time to live are looked after; 0 means 1 minute.
 	ContainerCheck time.Duration
 	// SkipACL allows everything to everybody.
@@ -66,6 +68,7 @@ func (c *Config) setDefaults() {
 	def(&c.MaxSessionTimeout, 20*c.TickTime)
 	def(&c.GlobalOutstandingLimit, 1000)
 	def(&c.MaxFrame, wire.MaxFrame)
+	def(&c.SessionlessTimeout, 10*time.Second)
 	def(&c.ContainerCheck, time.Minute)
 	def(&c.Version, DefaultVersion)
 	if c.Words == nil {

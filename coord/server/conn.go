@@ -11,9 +11,6 @@ import (
 	"ottla/coord/wire"
 )
 
-// handshakeTimeout is how long a connection may take to say who it is.
-const handshakeTimeout = 10 * time.Second
-
 // conn is one client's connection.
 type conn struct {
 	srv *Server
@@ -94,7 +91,7 @@ func (c *conn) serve() {
 	if t, ok := c.nc.(*net.TCPConn); ok {
 		t.SetNoDelay(true)
 	}
-	c.nc.SetReadDeadline(time.Now().Add(handshakeTimeout))
+	c.nc.SetReadDeadline(time.Now().Add(c.srv.cfg.SessionlessTimeout))
 	if !c.handshake() {
 		return
 	}
