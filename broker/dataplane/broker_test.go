@@ -51,13 +51,13 @@ type testTopic struct {
 
 // topicSpec describes a topic to make. Partitions led by another broker have no log here.
 type topicSpec struct {
-	name       string
-	id         topic.ID
-	leaders    []int32
-	replicas   []int32 // default: the leader alone
-	settings   func(*partition.Settings)
-	log        func(*commitlog.Settings)
-	reopenFrom string
+	name     string
+	id       topic.ID
+	leaders  []int32
+	replicas []int32 // default: the leader alone
+	settings func(*partition.Settings)
+	log      func(*commitlog.Settings)
+	fs       fs.FS
 }
 
 func newTestBroker(t testing.TB, change func(*network.Config)) *testBroker {
@@ -90,7 +90,7 @@ func (b *testBroker) close() {
 		p.Close()
 	}
 	for _, l := range b.logs {
-		if err := l.Close(true); err != nil {
+		if err := l.Close(true); err != nil && l.Err() == nil {
 			b.t.Errorf("close log: %v", err)
 		}
 	}
@@ -112,6 +112,9 @@ func (b *testBroker) make(s topicSpec) {
 			b.t.Fatal(err)
 		}
 	}
+	if s.fs == nil {
+		s.fs = fs.OS
+	}
 	for i, leader := range s.leaders {
 		if leader != 0 {
 			continue
@@ -124,7 +127,7 @@ func (b *testBroker) make(s topicSpec) {
 		if s.settings != nil {
 			s.settings(&ps)
 		}
-		l, err := commitlog.Open(commitlog.Options{FS: fs.OS, Dir: filepath.Join(b.dir, tp.String()), Partition: tp, Settings: ls, Now: b.now, Logger: zerolog.Nop()})
+		l, err := commitlog.Open(commitlog.Options{FS: s.fs, Dir: filepath.Join(b.dir, tp.String()), Partition: tp, Settings: ls, Now: b.now, Logger: zerolog.Nop()})
 		if err != nil {
 			b.t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 
@@ -113,6 +114,11 @@ func (h *fetcher) read(f *fetch) {
 		}
 		part.code = nil
 		part.size = part.r.Slice.Len
+		if f.version < 10 && isZstdOnly(part.p) {
+			part.drop()
+			part.code = kerr.UnsupportedCompressionType
+			continue
+		}
 		if part.size > 0 && f.version <= 3 {
 			h.convert(f, part, &convert)
 		} else if part.size > 0 && part.size == part.q.MaxBytes && firstBatch(&part.r.Slice) > part.size {
@@ -126,17 +132,25 @@ func (h *fetcher) read(f *fetch) {
 	}
 }
 
+// isZstdOnly says whether the topic has compression.type=zstd. Clients before version 10 may not know the codec. What producers themselves compressed with it
+// is not looked for, here as in Apache Kafka: that would take reading every batch.
+func isZstdOnly(p *partition.Partition) bool {
+	c := p.Settings().Compression
+	return c.Forced && c.Codec == record.Zstd
+}
+
 // drop reads nothing from the partition this time.
 func (part *fetchPart) drop() {
 	part.r.Slice.Release()
 	part.converted, part.size = nil, 0
 }
 
-// firstBatch is the size of the first batch of the planned read, which may be cut off in it; 0 if even that cannot be told.
+// firstBatch is the size of the first batch of the planned read, which may be cut off in it; if even that cannot be told, more than
+// there is.
 func firstBatch(s *commitlog.Slice) int {
 	var head [record.LogOverhead]byte
 	if n, _ := s.ReadAt(head[:], 0); n < len(head) {
-		return 0
+		return math.MaxInt32
 	}
 	return record.LogOverhead + int(int32(binary.BigEndian.Uint32(head[8:])))
 }

@@ -234,6 +234,8 @@ func (c *conn) run(h header, rt *route, frame []byte) error {
 	if err := c.pending.drained(c.dead); err != nil {
 		return err
 	}
+	req := new(api.Request) // a handler may keep it
+	c.request(req, h, frame)
 	if !rt.quick {
 		// The handler may wait for long. What came before is written now, and no more memory kept than the request needs.
 		if err := c.out.flush(); err != nil {
@@ -241,9 +243,9 @@ func (c *conn) run(h header, rt *route, frame []byte) error {
 		}
 		c.out.release()
 		frame = c.shrink(frame)
+		req.Body = frame[h.size:]
 	}
-	req := new(api.Request)
-	c.request(req, h, frame)
+	h.clientID = nil // aliases a buffer that may be somebody else's by now
 	resp, err := rt.Handle(c.ctx, req)
 	c.consume(frame)
 	if err != nil {
