@@ -20,7 +20,7 @@ func mayChange(name string) bool {
 // needsListener says whether a dynamic key counts with a listener's prefix only: those of TLS and SASL.
 func needsListener(name string) bool {
 	k, ok := keys.Broker.Lookup(name)
-	return ok && k.Mode == keys.PerBroker && !slices.Contains(atStart, name)
+	return ok && k.Mode == keys.PerBroker && name != "principal.builder.class" && !slices.Contains(atStart, name)
 }
 
 // onlyPerBroker says whether a key counts for a single broker, not as a default of all.
@@ -50,23 +50,23 @@ func (s *Store) ValidateBrokerConfigs(layer map[string]string, perBroker bool) e
 		if len(names) == 0 {
 			return nil
 		}
-		return &Refusal{kerr.InvalidRequest, text + ": " + "Set(" + strings.Join(names, ", ") + ")", true}
+		return invalidRequest("%s(%s)", text, strings.Join(names, ", "))
 	}
-	if err := refuse(func(n string) bool { return !mayChange(n) }, "Cannot update these configs dynamically"); err != nil {
+	if err := refuse(func(n string) bool { return !mayChange(n) }, "Cannot update these configs dynamically: Set"); err != nil {
 		return err
 	}
-	if err := refuse(needsListener, "These security configs can be dynamically updated only per-listener using the listener prefix"); err != nil {
+	if err := refuse(needsListener, "These security configs can be dynamically updated only per-listener using the listener prefix: HashSet"); err != nil {
 		return err
 	}
 	for _, name := range sortedKeys(layer) {
 		if k, ok := keys.LookupBroker(name); ok {
 			if _, err := k.Parse(layer[name]); err != nil {
-				return &Refusal{kerr.InvalidRequest, err.Error(), true}
+				return invalidRequest("%s", err)
 			}
 		}
 	}
 	if !perBroker {
-		if err := refuse(onlyPerBroker, "Cannot update these configs at default cluster level, broker id must be specified"); err != nil {
+		if err := refuse(onlyPerBroker, "Cannot update these configs at default cluster level, broker id must be specified: Set"); err != nil {
 			return err
 		}
 	}
@@ -81,13 +81,16 @@ func (s *Store) ValidateBrokerConfigs(layer map[string]string, perBroker bool) e
 	}
 	n, err := c.withDynamic(s.static, defaults, broker)
 	if err != nil {
-		return &Refusal{kerr.InvalidRequest, err.Error(), true}
+		return invalidRequest("%s", err)
 	}
 	changed := c.changedKeys(n)
 	for _, k := range atStart {
 		if slices.Contains(changed, k) {
 			return invalidRequest("%s cannot be changed while the broker runs; change it in server.properties and restart", k)
 		}
+	}
+	if slices.Contains(changed, "metric.reporters") && len(n.values.list("metric.reporters")) > 0 {
+		return invalidRequest("metric.reporters=%s: Java reporters cannot be loaded; metrics are served for Prometheus", strings.Join(n.values.list("metric.reporters"), ","))
 	}
 	if n.Topic.Compact && !c.Topic.Compact {
 		return invalidConfig("log.cleanup.policy=%s: compaction is not available in this version; use delete", strings.Join(n.values.list("log.cleanup.policy"), ","))

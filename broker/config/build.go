@@ -156,7 +156,7 @@ func (c *Config) check(v *values) []error {
 	} else {
 		require(c.BrokerID >= 0, "broker.id must be greater than or equal to 0")
 	}
-	if _, _, set := v.text("node.id"); set {
+	if has(v.merged, "node.id") {
 		require(v.int("node.id") == c.BrokerID, "You must set `node.id` to the same value as `broker.id`.")
 	}
 	require(rollMs(v) >= 1, "log.roll.ms must be greater than or equal to 1")

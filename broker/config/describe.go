@@ -100,8 +100,9 @@ func (c *Config) DescribeDefaults() []Entry {
 
 func (c *Config) brokerEntry(name string) Entry {
 	k, known := keys.LookupBroker(name)
-	e := Entry{Name: name, Type: k.Type, Doc: k.Doc, Sensitive: !known || k.Sensitive(), Source: kmsg.ConfigSourceDefaultConfig}
-	e.ReadOnly = !dynamic(name)
+	e := Entry{Name: name, Type: k.Type, Sensitive: !known || k.Sensitive(), Source: kmsg.ConfigSourceDefaultConfig}
+	exact, _ := keys.Broker.Lookup(name) // keys with a prefix count as read-only and undocumented, as in Kafka
+	e.ReadOnly, e.Doc = exact.Mode == keys.ReadOnly, exact.Doc
 	if !e.Sensitive {
 		if value, ok := c.values.get(name); ok {
 			e.Value = &value
@@ -116,10 +117,4 @@ func (c *Config) brokerEntry(name string) Entry {
 		}
 	}
 	return e
-}
-
-// dynamic says whether DescribeConfigs calls a broker key changeable: only keys of the table under their own name are.
-func dynamic(name string) bool {
-	k, ok := keys.Broker.Lookup(name)
-	return ok && k.Mode != keys.ReadOnly
 }

@@ -184,8 +184,7 @@ func buildNetwork(v *values) (Network, error) {
 			return n, err
 		}
 	}
-	_, _, named := v.text("inter.broker.listener.name")
-	_, _, protocol := v.text("security.inter.broker.protocol")
+	named, protocol := has(v.merged, "inter.broker.listener.name"), has(v.merged, "security.inter.broker.protocol")
 	switch {
 	case named && protocol:
 		return n, fmt.Errorf("Only one of inter.broker.listener.name and security.inter.broker.protocol should be set.")

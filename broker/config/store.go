@@ -127,10 +127,24 @@ func (s *Store) resolve(c *Config, name string, overrides map[string]string) *To
 	return t
 }
 
-// LoadTopics reads the overrides of all topics: at the start, before their logs are loaded, and in each new session.
+// LoadTopics reads the overrides of all topics: at the start, before their logs are loaded.
 func (s *Store) LoadTopics(ctx context.Context, e Entities) error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
+	return s.loadTopics(ctx, e)
+}
+
+// Reload reads everything again: in each new session, since notifications are kept for 15 minutes only.
+func (s *Store) Reload(ctx context.Context, e Entities) error {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if err := s.applyBroker(ctx, e); err != nil {
+		return err
+	}
+	return s.loadTopics(ctx, e)
+}
+
+func (s *Store) loadTopics(ctx context.Context, e Entities) error {
 	all, skipped, err := e.Entities(ctx, Topics)
 	if err != nil {
 		return err
@@ -138,6 +152,13 @@ func (s *Store) LoadTopics(ctx context.Context, e Entities) error {
 	for _, err := range skipped {
 		s.log.Error().Err(err).Msg("topic configuration cannot be read and is ignored")
 	}
+	s.mu.Lock()
+	for name := range s.topics {
+		if _, ok := all[name]; !ok && len(skipped) == 0 { // what cannot be read stays as it was
+			all[name] = nil
+		}
+	}
+	s.mu.Unlock()
 	for _, name := range sortedKeys(all) {
 		s.setTopic(name, all[name])
 	}
@@ -237,15 +258,20 @@ func (s *Store) Apply(ctx context.Context, e Entities, kind, name string) error 
 			s.setTopic(name, overrides)
 		}
 	case kind == Brokers && (name == DefaultEntity || name == strconv.Itoa(int(s.Config().BrokerID))):
-		c, err := s.readBroker(ctx, e)
-		if err != nil {
-			return err
-		}
-		if refused, _ := c.reports(); len(refused) > 0 {
-			s.log.Warn().Err(errors.Join(refused...)).Msg("dynamic configuration asks for what is not available in this version")
-		}
-		s.publish(c)
+		return s.applyBroker(ctx, e)
 	}
+	return nil
+}
+
+func (s *Store) applyBroker(ctx context.Context, e Entities) error {
+	c, err := s.readBroker(ctx, e)
+	if err != nil {
+		return err
+	}
+	if refused, _ := c.reports(); len(refused) > 0 && c != s.Config() {
+		s.log.Warn().Err(errors.Join(refused...)).Msg("dynamic configuration asks for what is not available in this version")
+	}
+	s.publish(c)
 	return nil
 }
 

@@ -15,14 +15,29 @@ type values struct {
 	defaults map[string]string // /config/brokers/<default>
 	static   map[string]string // file, environment, overrides
 
-	parsed map[string]any // effective value of every key of the table that has one
+	merged map[string]string // the strongest setting of each key
+	parsed map[string]any    // effective value of every key of the table that has one
 }
 
 // newValues parses the effective value of every key. The error is that of the first bad value, by name.
 func newValues(static, defaults, broker map[string]string) (*values, error) {
-	v := &values{broker: broker, defaults: defaults, static: static, parsed: make(map[string]any, len(keys.Broker.All()))}
+	v := &values{broker: broker, defaults: defaults, static: static, merged: maps.Clone(static), parsed: make(map[string]any, len(keys.Broker.All()))}
+	if v.merged == nil {
+		v.merged = map[string]string{}
+	}
+	for _, layer := range []map[string]string{defaults, broker} {
+		for name, text := range layer {
+			// log.retention.ms set here must win over log.retention.minutes set below.
+			if _, _, prefixed := keys.SplitListener(name); !prefixed {
+				for _, weaker := range keys.BrokerSynonyms(name) {
+					delete(v.merged, weaker)
+				}
+			}
+			v.merged[name] = text
+		}
+	}
 	for _, k := range keys.Broker.All() {
-		text, _, set := v.text(k.Name)
+		text, set := v.merged[k.Name]
 		if !set {
 			if d := k.DefaultValue(); d != nil {
 				v.parsed[k.Name] = d
@@ -38,26 +53,12 @@ func newValues(static, defaults, broker map[string]string) (*values, error) {
 	return v, nil
 }
 
-// text is the strongest setting of name itself.
-func (v *values) text(name string) (text string, source kmsg.ConfigSource, set bool) {
-	if s, ok := v.broker[name]; ok {
-		return s, kmsg.ConfigSourceDynamicBrokerConfig, true
-	}
-	if s, ok := v.defaults[name]; ok {
-		return s, kmsg.ConfigSourceDynamicDefaultBrokerConfig, true
-	}
-	if s, ok := v.static[name]; ok {
-		return s, kmsg.ConfigSourceStaticBrokerConfig, true
-	}
-	return "", kmsg.ConfigSourceDefaultConfig, false
-}
-
 // get is the canonical effective text of any key, in the table or not.
 func (v *values) get(name string) (string, bool) {
 	if p, ok := v.parsed[name]; ok {
 		return keys.Format(p), true
 	}
-	text, _, set := v.text(name)
+	text, set := v.merged[name]
 	if !set {
 		return "", false
 	}

@@ -165,11 +165,7 @@ func (h *Handlers) preprocess(r resource, incremental bool) error {
 		}
 	}
 	if len(null) > 0 {
-		separator := ","
-		if incremental {
-			separator = ", "
-		}
-		return refuse(kerr.InvalidRequest, "Null value not supported for : %s", strings.Join(null, separator))
+		return refuse(kerr.InvalidRequest, "Null value not supported for : %s", strings.Join(null, ", "))
 	}
 	switch r.kind {
 	case kmsg.ConfigResourceTypeTopic:
@@ -178,13 +174,15 @@ func (h *Handlers) preprocess(r resource, incremental bool) error {
 		}
 	case kmsg.ConfigResourceTypeBroker:
 		if r.name != "" {
-			return h.thisBroker(r.name, "expected %d, but received %s")
+			return h.thisBroker(r.name, "Node", "Unexpected broker id, expected %d, but received %s")
 		}
 	case kmsg.ConfigResourceTypeBrokerLogger:
 		if incremental {
-			return h.thisBroker(r.name, "expected %d, but received %s")
+			return h.thisBroker(r.name, "Node", "Unexpected node id. Expected %d, but received %s")
 		}
-		fallthrough
+		return refuse(kerr.InvalidRequest, "Unknown resource type %d", int8(r.kind))
+	case kmsg.ConfigResourceTypeClientMetrics:
+		return refuse(kerr.InvalidRequest, "AlterConfigs is only supported for topics and brokers, but resource type is %s", r.kind)
 	default:
 		return refuse(kerr.InvalidRequest, "Unknown resource type %d", int8(r.kind))
 	}

@@ -139,7 +139,7 @@ func (h *Handlers) entries(ctx context.Context, kind kmsg.ConfigResourceType, na
 		if name == "" {
 			return c.DescribeDefaults(), nil
 		}
-		if err := h.thisBroker(name, "expected %d or empty string, but received %s"); err != nil {
+		if err := h.thisBroker(name, "Broker", "Unexpected broker id, expected %d or empty string, but received %s"); err != nil {
 			return nil, err
 		}
 		return c.DescribeBroker(), nil
@@ -147,22 +147,27 @@ func (h *Handlers) entries(ctx context.Context, kind kmsg.ConfigResourceType, na
 		if name == "" {
 			return nil, refuse(kerr.InvalidRequest, "Broker id must not be empty")
 		}
-		if err := h.thisBroker(name, "expected %d but received %s"); err != nil {
+		if err := h.thisBroker(name, "Broker", "Unexpected broker id, expected %d but received %s"); err != nil {
 			return nil, err
 		}
 		return h.loggers(), nil
+	case kmsg.ConfigResourceTypeClientMetrics:
+		if name == "" {
+			return nil, refuse(kerr.InvalidRequest, "Client metrics subscription name must not be empty")
+		}
+		return nil, refuse(kerr.InvalidRequest, "Config type client-metrics is only supported on KRaft clusters")
 	}
-	return nil, refuse(kerr.InvalidRequest, "Unsupported resource type: %s", kind)
+	return nil, refuse(kerr.InvalidRequest, "%s", kerr.InvalidRequest.Description)
 }
 
-// thisBroker refuses the id of another broker; what follows "Unexpected broker id, " differs from place to place.
-func (h *Handlers) thisBroker(name, text string) error {
+// thisBroker refuses the id of another broker; Kafka's texts differ from place to place.
+func (h *Handlers) thisBroker(name, noun, text string) error {
 	id, err := strconv.ParseInt(name, 10, 32)
 	if err != nil {
-		return refuse(kerr.InvalidRequest, "Broker id must be an integer, but it is: %s", name)
+		return refuse(kerr.InvalidRequest, "%s id must be an integer, but it is: %s", noun, name)
 	}
 	if own := h.Store.Config().BrokerID; int32(id) != own {
-		return refuse(kerr.InvalidRequest, "Unexpected broker id, "+text, own, name)
+		return refuse(kerr.InvalidRequest, text, own, name)
 	}
 	return nil
 }

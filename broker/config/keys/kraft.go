@@ -29,7 +29,7 @@ var kraftKeys = []Key{
 	key("controller.quorum.request.timeout.ms", Int, "2000", nil, Medium, ReadOnly,
 		"How long a request within a KRaft quorum may take."),
 	key("controller.quorum.retry.backoff.ms", Int, "20", nil, Low, ReadOnly,
-		"Pause before such a request is sent again."),
+		"Pause before a failed request within a KRaft quorum is sent again."),
 	key("metadata.log.dir", String, null, nil, High, ReadOnly,
 		"Directory of a KRaft node's metadata log."),
 	key("metadata.log.segment.bytes", Int, "1073741824", atLeast(12), High, ReadOnly,

@@ -73,7 +73,7 @@ var logKeys = []Key{
 	key("log.message.timestamp.type", String, "CreateTime", oneOf{"CreateTime", "LogAppendTime"}, Medium, ClusterWide,
 		"Whose time a record carries: CreateTime, the producer's, or LogAppendTime, the broker's."),
 	key("log.message.timestamp.difference.max.ms", Long, "9223372036854775807", atLeast(0), Medium, ClusterWide,
-		"Superseded by the before and after keys below."),
+		"Superseded by log.message.timestamp.before.max.ms and log.message.timestamp.after.max.ms."),
 	key("log.message.timestamp.before.max.ms", Long, "9223372036854775807", atLeast(0), Medium, ClusterWide,
 		"How much older than the broker's clock a record's timestamp may be."),
 	key("log.message.timestamp.after.max.ms", Long, "9223372036854775807", atLeast(0), Medium, ClusterWide,

@@ -26,7 +26,7 @@ var dynamicOnlyKeys = []Key{
 	key("follower.replication.throttled.rate", Long, "9223372036854775807", atLeast(0), Medium, ClusterWide,
 		"Bytes a second that throttled replicas fetch as followers."),
 	key("replica.alter.log.dirs.io.max.bytes.per.second", Long, "9223372036854775807", atLeast(0), Medium, ClusterWide,
-		"Bytes a second that move between log directories."),
+		"Bytes a second of replicas that move between log directories."),
 }
 
 func newTable(parts ...[]Key) *Table {

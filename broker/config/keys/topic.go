@@ -55,7 +55,7 @@ var topicKeys = []Key{
 	topicKey("message.timestamp.after.max.ms", Long, "9223372036854775807", atLeast(0), Medium, []string{"log.message.timestamp.after.max.ms"},
 		"How much later than the broker's clock a record's timestamp may be."),
 	topicKey("message.timestamp.difference.max.ms", Long, "9223372036854775807", atLeast(0), Medium, []string{"log.message.timestamp.difference.max.ms"},
-		"Superseded by the before and after keys above."),
+		"Superseded by message.timestamp.before.max.ms and message.timestamp.after.max.ms."),
 	topicKey("message.format.version", String, "3.0-IV1", version{}, Medium, []string{"log.message.format.version"},
 		"The record format of old releases. Without effect: version 2 is always written."),
 	topicKey("message.downconversion.enable", Boolean, "true", nil, Low, []string{"log.message.downconversion.enable"},

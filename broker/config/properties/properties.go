@@ -80,7 +80,7 @@ func cut(s string) (logical, rest string, taken int) {
 		s = after
 		taken++
 		natural = strings.TrimLeft(natural, blanks)
-		if taken == 1 && (natural == "" || natural[0] == '#' || natural[0] == '!') {
+		if b.Len() == 0 && (natural == "" || natural[0] == '#' || natural[0] == '!') {
 			return natural, s, taken
 		}
 		slashes := len(natural) - len(strings.TrimRight(natural, `\`))

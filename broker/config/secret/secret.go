@@ -1,5 +1,5 @@
 // Package secret encrypts passwords for /config/brokers/<id>, in the format of Apache Kafka's PasswordEncoder, so that
-// either broker reads what the other wrote. Pure but for the random numbers that are passed in.
+// either broker reads what the other wrote. Pure: random numbers are passed in.
 //
 // The text is a list of key:value, separated by commas, in any order:
 //
@@ -7,7 +7,8 @@
 //	salt:<base64>,iterations:4096,encryptedPassword:<base64>,passwordLength:8
 //
 // The AES key is derived from the secret with PBKDF2; passwordLength is the length of the plain text in UTF-16 units,
-// checked after decryption, which is what tells a wrong secret. A cipher in GCM mode (AES/GCM/NoPadding) authenticates as well.
+// checked after decryption, which is what tells a wrong secret. A cipher in GCM mode
+// (AES/GCM/NoPadding) authenticates as well, and adds authenticationTagLength:128.
 package secret
 
 import (
@@ -45,7 +46,7 @@ var digests = map[string]func() hash.Hash{
 const (
 	cbc           = "AES/CBC/PKCS5Padding"
 	gcm           = "AES/GCM/NoPadding"
-	iterationsMax = 10_000_000 // of a text that somebody else wrote: a bound on what decoding costs
+	iterationsMax = 1_000_000 // of a text that somebody else wrote: a bound on what decoding costs
 )
 
 func (e *Encoder) defaults() Encoder {
@@ -123,9 +124,13 @@ func (e *Encoder) Encode(password string) (string, error) {
 		cipher.NewCBCEncrypter(block, iv).CryptBlocks(sealed, sealed)
 	}
 	b64 := base64.StdEncoding.EncodeToString
+	tag := ""
+	if d.Cipher == gcm {
+		tag = ",authenticationTagLength:128"
+	}
 	return strings.Join([]string{
 		"keyFactoryAlgorithm:" + d.KeyFactory, "cipherAlgorithm:" + d.Cipher, "initializationVector:" + b64(iv), "keyLength:" + strconv.Itoa(d.KeyBits),
-		"salt:" + b64(salt), "iterations:" + strconv.Itoa(d.Iterations), "encryptedPassword:" + b64(sealed), "passwordLength:" + strconv.Itoa(units(password)),
+		"salt:" + b64(salt), "iterations:" + strconv.Itoa(d.Iterations), "encryptedPassword:" + b64(sealed), "passwordLength:" + strconv.Itoa(units(password)) + tag,
 	}, ","), nil
 }
 
