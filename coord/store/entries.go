@@ -43,6 +43,7 @@ func (l *Log) read(index uint64) (Entry, error) {
 			return Entry{}, err
 		}
 	}
+	l.rd.size = seg.end // the active segment grows
 	for {
 		at := l.rd.off
 		rec, ok, err := l.rd.next()
@@ -79,7 +80,7 @@ func (l *Log) seek(seg *segment, index uint64) error {
 		l.rdFirst = seg.first
 	}
 	// Bytes read ahead of the writer are stale.
-	l.rd.off, l.rd.have, l.rd.size = off, 0, seg.end
+	l.rd.off, l.rd.have = off, 0
 	return nil
 }
 
