@@ -19,6 +19,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/semaphore"
 )
 
 // Conn is what a handler may know about the connection that a request came in on. Immutable while a handler runs.
@@ -90,10 +91,36 @@ type Entry struct {
 // concurrent use.
 type Registry struct {
 	entries map[int16]Entry
+	// decoding bounds the bytes of large bodies that are being decoded at a time. An array of elements that take a byte each on
+	// the wire takes up to 80 times as much in memory.
+	decoding *semaphore.Weighted
 }
 
+// Bodies that kmsg decodes: larger ones than bodyBytesMax are refused, those up to bodyBytesSmall are not counted.
+const (
+	bodyBytesMax   = 16 << 20
+	bodyBytesSmall = 64 << 10
+)
+
 // NewRegistry returns an empty registry.
-func NewRegistry() *Registry { return &Registry{entries: map[int16]Entry{}} }
+func NewRegistry() *Registry {
+	return &Registry{entries: map[int16]Entry{}, decoding: semaphore.NewWeighted(bodyBytesMax)}
+}
+
+// decode has q read body, alone if it is large.
+func (r *Registry) decode(ctx context.Context, q interface{ ReadFrom([]byte) error }, body []byte) error {
+	n := int64(len(body))
+	switch {
+	case n > bodyBytesMax:
+		return fmt.Errorf("%d bytes are more than this API takes (%d)", n, bodyBytesMax)
+	case n > bodyBytesSmall:
+		if err := r.decoding.Acquire(ctx, n); err != nil {
+			return err
+		}
+		defer r.decoding.Release(n)
+	}
+	return q.ReadFrom(body)
+}
 
 // Add registers e. It panics when the key is taken: two handlers for one API are a programming error.
 func (r *Registry) Add(e Entry) {
@@ -121,14 +148,14 @@ func (r *Registry) Entries() []Entry {
 
 // Register adds an API whose request kmsg decodes, in versions min to max. h gets the decoded request, which it may keep
 // (kmsg copies strings; byte fields still alias req.Body and must be cloned to outlive h), and returns the matching response,
-// whose version Register sets. A body that does not decode closes the connection, as in Apache Kafka.
+// whose version Register sets. A body that does not decode closes the connection, as in Apache Kafka; so does one above 16 MiB.
 func Register[Q kmsg.Request](r *Registry, min, max int16, h func(ctx context.Context, req *Request, q Q) (kmsg.Response, error)) {
 	var zero Q
 	key := zero.Key()
 	r.Add(Entry{Key: key, Min: min, Max: max, Handle: func(ctx context.Context, req *Request) (Response, error) {
 		q := kmsg.RequestForKey(key).(Q)
 		q.SetVersion(req.Version)
-		if err := q.ReadFrom(req.Body); err != nil {
+		if err := r.decode(ctx, q, req.Body); err != nil {
 			return nil, fmt.Errorf("decode %s v%d: %w", kmsg.NameForKey(key), req.Version, err)
 		}
 		resp, err := h(ctx, req, q)

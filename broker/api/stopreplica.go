@@ -48,7 +48,7 @@ func RegisterStopReplica(r *Registry, min, max int16, h func(ctx context.Context
 	r.Add(Entry{Key: zero.Key(), Min: min, Max: max, Handle: func(ctx context.Context, req *Request) (Response, error) {
 		q := new(StopReplicaRequest)
 		q.SetVersion(req.Version)
-		if err := q.ReadFrom(req.Body); err != nil {
+		if err := r.decode(ctx, q, req.Body); err != nil {
 			return nil, fmt.Errorf("decode StopReplica v%d: %w", req.Version, err)
 		}
 		resp, err := h(ctx, req, q)
