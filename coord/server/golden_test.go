@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"ottla/coord/coordtest/conformance"
 	"ottla/coord/server"
 	"ottla/coord/wire"
 )
@@ -49,7 +50,7 @@ func TestGoldenFrames(t *testing.T) {
 	})
 	type session struct{ theirs, ours, theirPassword, ourPassword []byte }
 	var sessions []session
-	conns := map[string]*raw{}
+	conns := map[string]*conformance.Client{}
 	connecting := map[string]bool{}
 	clock := binary.BigEndian.AppendUint64(nil, uint64(time.Unix(1700000000, 0).UnixMilli()))
 	opOf := map[string]map[string]wire.Op{}
@@ -71,7 +72,7 @@ func TestGoldenFrames(t *testing.T) {
 		}
 		if g.Kind == "request" {
 			if strings.HasPrefix(g.Text, "connect ") {
-				conns[g.Conn] = dial(t, b.addr)
+				conns[g.Conn] = conformance.Dial(t, b.addr)
 				connecting[g.Conn] = true
 			} else {
 				if opOf[g.Conn] == nil {
@@ -79,10 +80,10 @@ func TestGoldenFrames(t *testing.T) {
 				}
 				opOf[g.Conn][string(theirs[:4])] = wire.Op(int32(binary.BigEndian.Uint32(theirs[4:])))
 			}
-			conns[g.Conn].write(frame(ours(theirs)))
+			conns[g.Conn].Write(wire.EndFrame(append(wire.BeginFrame(nil), ours(theirs)...), 0))
 			continue
 		}
-		got := conns[g.Conn].mustRead()
+		got := conns[g.Conn].Frame()
 		if connecting[g.Conn] {
 			connecting[g.Conn] = false
 			if binary.BigEndian.Uint64(theirs[8:]) != 0 && !slices.ContainsFunc(sessions, func(s session) bool { return bytes.Equal(s.theirs, theirs[8:16]) }) {

@@ -1,9 +1,7 @@
 package server_test
 
 import (
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -15,7 +13,6 @@ import (
 
 	"ottla/coord/server"
 	"ottla/coord/state"
-	"ottla/coord/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,12 +25,18 @@ type log struct {
 	hold    sync.Mutex // held: nothing is applied
 	done    chan struct{}
 	stop    chan struct{}
+	once    sync.Once
 }
 
-func newLog(st *state.State) *log {
+func newLog(st *state.State, first uint64) *log {
 	l := &log{st: st, batches: make(chan []byte, 4), done: make(chan struct{}), stop: make(chan struct{})}
-	go l.run()
+	go l.run(first)
 	return l
+}
+
+func (l *log) close() {
+	l.once.Do(func() { close(l.stop) })
+	<-l.done
 }
 
 func (l *log) Propose(b []byte) error {
@@ -45,9 +48,9 @@ func (l *log) Propose(b []byte) error {
 	}
 }
 
-func (l *log) run() {
+func (l *log) run(first uint64) {
 	defer close(l.done)
-	for index := uint64(1); ; index++ {
+	for index := first; ; index++ {
 		select {
 		case b := <-l.batches:
 			l.hold.Lock()
@@ -81,7 +84,27 @@ func start(t testing.TB, change func(*server.Config)) *bench {
 		change(&cfg)
 	}
 	b := &bench{t: t, st: state.New()}
-	b.log = newLog(b.st)
+	b.log = newLog(b.st, 1)
+	b.serve(cfg)
+	return b
+}
+
+// resume starts another server over the state of one that was closed.
+func resume(t testing.TB, old *bench, change func(*server.Config)) *bench {
+	t.Helper()
+	old.log.close()
+	cfg := server.Config{Words: []string{"*"}, Logger: zerolog.Nop()}
+	change(&cfg)
+	b := &bench{t: t, st: old.st}
+	index, _ := old.st.Applied()
+	b.log = newLog(b.st, index+1)
+	b.serve(cfg)
+	return b
+}
+
+func (b *bench) serve(cfg server.Config) {
+	t := b.t
+	t.Helper()
 	srv, err := server.New(cfg, b.st, b.log)
 	if err != nil {
 		t.Fatal(err)
@@ -102,10 +125,8 @@ func start(t testing.TB, change func(*server.Config)) *bench {
 		if err := <-served; !errors.Is(err, server.ErrClosed) {
 			t.Errorf("Serve: %v", err)
 		}
-		close(b.log.stop)
-		<-b.log.done
+		b.log.close()
 	})
-	return b
 }
 
 // zk connects go-zookeeper's client.
@@ -132,128 +153,3 @@ func (b *bench) zk() *zk.Conn {
 type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
-
-// raw is a client that sends and receives bytes.
-type raw struct {
-	t  testing.TB
-	nc net.Conn
-}
-
-func dial(t testing.TB, addr string) *raw {
-	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	return &raw{t, nc}
-}
-
-func (r *raw) write(b []byte) {
-	r.t.Helper()
-	if _, err := r.nc.Write(b); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func frame(b []byte) []byte { return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...) }
-
-// read returns the next frame, or the error that ended the connection.
-func (r *raw) read() ([]byte, error) {
-	r.nc.SetReadDeadline(time.Now().Add(20 * time.Second))
-	var head [4]byte
-	if _, err := io.ReadFull(r.nc, head[:]); err != nil {
-		return nil, err
-	}
-	b := make([]byte, binary.BigEndian.Uint32(head[:]))
-	_, err := io.ReadFull(r.nc, b)
-	return b, err
-}
-
-func (r *raw) mustRead() []byte {
-	r.t.Helper()
-	b, err := r.read()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return b
-}
-
-// wantClosed fails unless the server ends the connection without another byte.
-func (r *raw) wantClosed() {
-	r.t.Helper()
-	if b, err := r.read(); err == nil {
-		r.t.Fatalf("got frame %x, want the connection closed", b)
-	} else if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
-		r.t.Fatal("connection stays open")
-	}
-}
-
-// connect opens a session (id 0) or attaches to one.
-func (r *raw) connect(id int64, password []byte, timeout time.Duration, zxid int64) wire.ConnectResponse {
-	r.t.Helper()
-	if password == nil {
-		password = make([]byte, wire.PasswordSize)
-	}
-	r.write(wire.AppendConnectRequest(nil, &wire.ConnectRequest{
-		LastZxidSeen: zxid, TimeoutMs: int32(timeout.Milliseconds()), SessionID: id, Password: password, HasReadOnly: true,
-	}))
-	d := wire.NewDecoder(r.mustRead())
-	d.Int()
-	res := wire.ConnectResponse{TimeoutMs: d.Int(), SessionID: d.Long()}
-	copy(res.Password[:], d.Buffer())
-	res.HasReadOnly, res.ReadOnly = len(d.Rest()) == 1, d.Bool()
-	if d.Err() != nil {
-		r.t.Fatal(d.Err())
-	}
-	return res
-}
-
-// session is connect for a new session.
-func (r *raw) session() wire.ConnectResponse { return r.connect(0, nil, 10*time.Second, 0) }
-
-// request is a frame with a header.
-func request(xid int32, op wire.Op, body []byte) []byte {
-	b := wire.AppendInt(wire.AppendInt(nil, xid), int32(op))
-	return frame(append(b, body...))
-}
-
-type reply struct {
-	xid  int32
-	zxid int64
-	code wire.Code
-	body []byte
-}
-
-func (r *raw) reply() reply {
-	r.t.Helper()
-	d := wire.NewDecoder(r.mustRead())
-	out := reply{d.Int(), d.Long(), wire.Code(d.Int()), nil}
-	out.body = d.Rest()
-	if d.Err() != nil {
-		r.t.Fatal(d.Err())
-	}
-	return out
-}
-
-func (r *raw) do(xid int32, op wire.Op, body []byte) reply {
-	r.t.Helper()
-	r.write(request(xid, op, body))
-	return r.reply()
-}
-
-// Bodies of requests.
-
-func str(s string) []byte { return wire.AppendString(nil, s) }
-
-func pathFlag(path string, flag bool) []byte { return wire.AppendBool(str(path), flag) }
-
-func pathInt(path string, n int32) []byte { return wire.AppendInt(str(path), n) }
-
-func create(path string, data []byte, flags int32) []byte {
-	return wire.AppendInt(wire.AppendACLs(wire.AppendBuffer(str(path), data), wire.OpenACL), flags)
-}
-
-func setData(path string, data []byte, version int32) []byte {
-	return wire.AppendInt(wire.AppendBuffer(str(path), data), version)
-}

@@ -1,0 +1,176 @@
+package server_test
+
+import (
+	"bytes"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"ottla/coord/coordtest/conformance"
+	"ottla/coord/server"
+	"ottla/coord/wire"
+)
+
+// eventually polls until ok or the deadline.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func TestTooManyConnectionsOfOneAddress(t *testing.T) {
+	b := start(t, func(c *server.Config) { c.MaxClientCnxns = 2 })
+	first, second := conformance.Open(t, b.addr), conformance.Open(t, b.addr)
+	for range 3 {
+		conformance.Dial(t, b.addr).WantClosed()
+	}
+	second.OK(wire.OpExists, conformance.PathFlag("/", false))
+	first.Conn.Close()
+	eventually(t, "room for another", func() bool {
+		nc, err := net.Dial("tcp", b.addr)
+		if err != nil {
+			return false
+		}
+		defer nc.Close()
+		nc.Write([]byte("ruok"))
+		nc.SetReadDeadline(time.Now().Add(5 * time.Second))
+		n, _ := nc.Read(make([]byte, 8))
+		return n == 4
+	})
+}
+
+func TestSessionlessConnectionIsDropped(t *testing.T) {
+	b := start(t, func(c *server.Config) { c.SessionlessTimeout = 50 * time.Millisecond })
+	silent, half := conformance.Dial(t, b.addr), conformance.Dial(t, b.addr)
+	half.Write([]byte{0, 0})
+	silent.WantClosed()
+	half.WantClosed()
+	// One that said who it is stays.
+	c := conformance.Open(t, b.addr)
+	eventually(t, "the timeout to pass", func() bool {
+		c.OK(wire.OpPing, nil)
+		return strings.Contains(word(t, b.addr, "mntr"), "zk_sessionless_connections_expired\t2\n")
+	})
+}
+
+func word(t *testing.T, addr, w string) string {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.Write([]byte(w))
+	nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+	var out bytes.Buffer
+	if _, err := out.ReadFrom(nc); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestWordsNotInWhitelist(t *testing.T) {
+	b := start(t, func(c *server.Config) { c.Words = []string{"ruok", "conf"} })
+	for _, w := range []string{"srvr", "stat", "mntr", "isro", "cons", "dump", "envi", "wchs", "stmk"} {
+		if got, want := word(t, b.addr, w), w+" is not executed because it is not in the whitelist.\n"; got != want {
+			t.Errorf("%s: %q", w, got)
+		}
+	}
+	if got := word(t, b.addr, "ruok"); got != "imok" {
+		t.Errorf("ruok: %q", got)
+	}
+}
+
+// A client that asks for far more than it takes is not read any further, and gets everything once it reads.
+func TestSlowReaderIsHeldBack(t *testing.T) {
+	b := start(t, nil)
+	c := conformance.Open(t, b.addr)
+	data := bytes.Repeat([]byte("x"), 1<<20-1000)
+	c.OK(wire.OpCreate, conformance.Create("/big", data, 0, wire.OpenACL))
+	const requests = 60
+	sent := make(chan error, 1)
+	go func() {
+		var all []byte
+		for i := range int32(requests) {
+			all = append(all, conformance.Request(i+1, wire.OpGetData, conformance.PathFlag("/big", false))...)
+		}
+		_, err := c.Conn.Write(all)
+		sent <- err
+	}()
+	other := conformance.Open(t, b.addr) // somebody else is served meanwhile
+	for range 50 {
+		other.OK(wire.OpSetData, conformance.SetData("/", nil, -1))
+	}
+	for i := range int32(requests) {
+		if r := c.Reply(); r.Xid != i+1 || len(r.Body) != 4+len(data)+wire.StatSize {
+			t.Fatalf("answer %d: xid %d, %d bytes", i+1, r.Xid, len(r.Body))
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A client that does not take its watch events is cut off before they fill the memory. Its session lives on.
+func TestSlowWatcherIsCutOff(t *testing.T) {
+	b := start(t, nil)
+	c, slow := conformance.Open(t, b.addr), conformance.Open(t, b.addr)
+	path := "/" + strings.Repeat("n", 400<<10)
+	c.Create(path, "", 0)
+	slow.OK(wire.OpAddWatch, conformance.PathInt(path, wire.AddWatchPersistent))
+	slow.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	for range 200 { // 80 MB of events
+		c.OK(wire.OpSetData, conformance.SetData(path, nil, -1))
+	}
+	eventually(t, "the slow watcher to be cut off", func() bool {
+		return strings.Contains(word(t, b.addr, "mntr"), "zk_watch_count\t0\n")
+	})
+	if got := slow.Attach(); got.Session.SessionID != slow.Session.SessionID {
+		t.Error("the session is gone")
+	}
+}
+
+// Above the global limit only connections with nothing under way are read.
+func TestGlobalOutstandingLimit(t *testing.T) {
+	b := start(t, func(c *server.Config) { c.GlobalOutstandingLimit = 10 })
+	c, other := conformance.Open(t, b.addr), conformance.Open(t, b.addr)
+	b.log.hold.Lock()
+	var all []byte
+	for i := range int32(100) {
+		all = append(all, conformance.Request(i+1, wire.OpSetData, conformance.SetData("/", nil, -1))...)
+	}
+	c.Write(all)
+	eventually(t, "the limit to be reached", func() bool { return strings.Contains(word(t, b.addr, "srvr"), "Outstanding: 11\n") })
+	// A read of somebody else is answered, as is his own first write once the log moves.
+	other.OK(wire.OpExists, conformance.PathFlag("/", false))
+	b.log.hold.Unlock()
+	for i := range int32(100) {
+		if r := c.Reply(); r.Xid != i+1 || r.Code != 0 {
+			t.Fatalf("answer %d: %+v", i+1, r)
+		}
+	}
+	eventually(t, "nothing to be outstanding", func() bool { return strings.Contains(word(t, b.addr, "srvr"), "Outstanding: 0\n") })
+}
+
+// What was under way on a connection that goes does not count for ever.
+func TestOutstandingOfLostConnection(t *testing.T) {
+	b := start(t, nil)
+	c := conformance.Open(t, b.addr)
+	b.log.hold.Lock()
+	for i := range int32(20) {
+		c.Write(conformance.Request(i+1, wire.OpSetData, conformance.SetData("/", nil, -1)))
+	}
+	eventually(t, "requests to be under way", func() bool { return strings.Contains(word(t, b.addr, "srvr"), "Outstanding: 20\n") })
+	c.Conn.Close()
+	eventually(t, "none to count", func() bool { return strings.Contains(word(t, b.addr, "srvr"), "Outstanding: 0\n") })
+	b.log.hold.Unlock()
+	o := conformance.Open(t, b.addr)
+	if s := o.Stat("/"); s.Version != 20 {
+		t.Errorf("%d writes of the lost connection were applied, want 20", s.Version)
+	}
+}
