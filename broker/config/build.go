@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -163,6 +164,11 @@ func (c *Config) check(v *values) []error {
 	require(jitterMs(v) >= 0, "log.roll.jitter.ms must be greater than or equal to 0")
 	require(retentionMs(v) >= 1 || retentionMs(v) == -1, "log.retention.ms must be unlimited (-1) or, greater than or equal to 1")
 	require(len(c.Log.Dirs) > 0, "At least one log directory must be defined via log.dirs or log.dir.")
+	seen := map[string]bool{}
+	for _, d := range c.Log.Dirs {
+		require(!seen[filepath.Clean(d)], "Duplicate log directory found: %s", strings.Join(c.Log.Dirs, ", "))
+		seen[filepath.Clean(d)] = true
+	}
 	require(c.Log.CleanerThreads > 0 && c.Log.CleanerDedupeBytes/int64(c.Log.CleanerThreads) > 1<<20, "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.")
 	require(c.Replica.FetchWaitMax <= c.Replica.SocketTimeout, "replica.socket.timeout.ms should always be at least replica.fetch.wait.max.ms to prevent unnecessary socket timeouts")
 	require(c.Replica.FetchWaitMax <= c.Replica.LagTimeMax, "replica.fetch.wait.max.ms should always be less than or equal to replica.lag.time.max.ms to prevent frequent changes in ISR")

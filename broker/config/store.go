@@ -380,6 +380,13 @@ func (s *Store) publish(c *Config) {
 		return
 	}
 	s.current.Store(c)
+	_, before := old.reports()
+	_, warned := c.reports()
+	for _, w := range warned {
+		if !slices.Contains(before, w) {
+			s.log.Warn().Msg(w)
+		}
+	}
 	if len(changed) > 0 {
 		s.tell(Change{Keys: changed, Old: old, New: c})
 	}

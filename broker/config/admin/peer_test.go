@@ -46,13 +46,19 @@ func apacheKafka(t *testing.T, properties ...string) string {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	l.Close()
 	dir := t.TempDir()
-	cmd := exec.Command(apache, append([]string{"kafka", dir, "0", port, zk + "/config-peer", "zookeeper.session.timeout.ms=4000"}, properties...)...)
-	cmd.Env = append(os.Environ(), "HEAP=384m", "JAVA_OPTS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 	t.Cleanup(func() { _ = exec.Command(apache, "kill", dir).Run() })
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	for try := 1; ; try++ {
+		cmd := exec.Command(apache, append([]string{"kafka", dir, "0", port, zk + "/config-peer", "zookeeper.session.timeout.ms=4000", "zookeeper.connection.timeout.ms=60000"}, properties...)...)
+		cmd.Env = append(os.Environ(), "HEAP=384m", "JAVA_OPTS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			return "127.0.0.1:" + port
+		}
+		// The shared ZooKeeper's sessions are short: on a machine that is busy one can end while the broker starts.
+		if t.Logf("start %d: %v: %s", try, err, out); try == 3 {
+			t.FailNow()
+		}
 	}
-	return "127.0.0.1:" + port
 }
 
 // wire is a plain connection to a broker.
@@ -194,6 +200,7 @@ func validateOnly(q *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlter
 const peerKeys = `broker.id=0
 zookeeper.connect=%s/config-peer
 zookeeper.session.timeout.ms=4000
+zookeeper.connection.timeout.ms=60000
 log.dirs=%s
 listeners=PLAINTEXT://%s
 advertised.listeners=PLAINTEXT://%s
