@@ -138,7 +138,7 @@ func groupError(err error) *kerr.Error {
 	switch e := protocolError(err); e {
 	case kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend:
 		return kerr.CoordinatorNotAvailable
-	case kerr.NotLeaderForPartition, kerr.KafkaStorageError:
+	case kerr.NotLeaderForPartition, kerr.FencedLeaderEpoch, kerr.KafkaStorageError:
 		return kerr.NotCoordinator
 	case kerr.RequestTimedOut:
 		return kerr.RebalanceInProgress
@@ -154,7 +154,7 @@ func commitError(err error) *kerr.Error {
 	switch e := protocolError(err); e {
 	case kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut:
 		return kerr.CoordinatorNotAvailable
-	case kerr.NotLeaderForPartition, kerr.KafkaStorageError:
+	case kerr.NotLeaderForPartition, kerr.FencedLeaderEpoch, kerr.KafkaStorageError:
 		return kerr.NotCoordinator
 	case kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidFetchSize:
 		return kerr.InvalidCommitOffsetSize
