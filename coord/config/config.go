@@ -1,0 +1,76 @@
+package config
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// Config is what a coordinator can be told. The fields are those keys of keys.go that have an effect.
+type Config struct {
+	DataDir           string
+	DataLogDir        string // "" is DataDir
+	ClientPort        int    // 0 lets the system choose
+	ClientPortAddress string // "" is every address
+	MyID              int    // 0 if not given
+
+	TickTime          time.Duration
+	MinSessionTimeout time.Duration
+	MaxSessionTimeout time.Duration
+
+	MaxClientCnxns         int // from one address; 0 is no limit
+	MaxCnxns               int // 0 is no limit
+	GlobalOutstandingLimit int
+	MaxBuffer              int // bytes of a request
+	ListenBacklog          int // -1 if not given; only shown
+
+	Words         []string // four-letter words that are answered; "*" is all
+	SkipACL       bool
+	ExtendedTypes bool
+	SuperDigest   string
+
+	SegmentBytes    int64 // of the log
+	CheckpointTxns  int64 // 0 is our own default
+	CheckpointBytes int64 // 0 is our own default
+	SlowSync        time.Duration
+	ContainerCheck  time.Duration
+}
+
+// Default is the configuration without a file: the values of zoo_sample.cfg, which keeps its data where a reboot may remove it.
+func Default() *Config {
+	c := base()
+	c.TickTime = 2 * time.Second
+	c.DataDir = filepath.Join(os.TempDir(), "zookeeper")
+	c.finish()
+	return c
+}
+
+// base is the code's defaults, as the table has them.
+func base() *Config {
+	c := &Config{}
+	for i := range keys {
+		if k := &keys[i]; k.set != nil && k.Default != "" {
+			if err := k.set(c, k.Default); err != nil {
+				panic("config: default of " + k.Name + ": " + err.Error())
+			}
+		}
+	}
+	return c
+}
+
+// finish fills what follows from other values.
+func (c *Config) finish() {
+	if c.MinSessionTimeout <= 0 {
+		c.MinSessionTimeout = 2 * c.TickTime
+	}
+	if c.MaxSessionTimeout <= 0 {
+		c.MaxSessionTimeout = 20 * c.TickTime
+	}
+}
+
+// Addr is where clients connect to, for net.Listen.
+func (c *Config) Addr() string {
+	return net.JoinHostPort(c.ClientPortAddress, strconv.Itoa(c.ClientPort))
+}
