@@ -51,8 +51,11 @@ func (l *Log) Append(leaderEpoch int32, sets []*AppendSet) error {
 			continue
 		}
 		if l.fullLocked(a, set, st, now) {
-			if failure = l.writeLocked(a, leaderEpoch, st); failure == nil && l.fullLocked(a, set, st, now) {
-				failure = l.rollLocked(a.next, now)
+			if failure = l.writeLocked(a, leaderEpoch, st); failure == nil {
+				l.beginLocked(a)
+				if l.fullLocked(a, set, st, now) {
+					failure = l.rollLocked(a.next, now)
+				}
 			}
 			l.beginLocked(a)
 			if set.Err = failure; failure != nil {

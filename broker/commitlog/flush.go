@@ -168,7 +168,7 @@ func (l *Log) closeClean() error {
 		return err
 	}
 	s := l.activeSegment()
-	if l.settledEnd == l.logEnd.Load() {
+	if l.settledEnd == l.logEnd.Load() && l.generation.Load() == 0 {
 		return nil // nothing came since it was opened
 	}
 	s.endTimeIndex()

@@ -77,9 +77,10 @@ func (l *Log) search(fn func([]*segment) (TimestampOffset, bool, error)) (Timest
 	}
 }
 
-// firstAt finds the first record of s at the offset from or behind it whose timestamp is at least ts.
+// firstAt finds the first record of s whose timestamp is at least ts, in the batch that holds the offset from or behind it.
 func (l *Log) firstAt(s *segment, from, ts int64) (TimestampOffset, bool, error) {
-	from = max(from, l.logStart.Load())
+	start := l.logStart.Load()
+	from = max(from, start)
 	h, err := l.open(s, logFile)
 	if err != nil {
 		return TimestampOffset{}, false, err
@@ -94,7 +95,7 @@ func (l *Log) firstAt(s *segment, from, ts int64) (TimestampOffset, bool, error)
 			break
 		}
 		if e.MaxTimestamp >= ts {
-			found, ok, err := l.firstIn(sc, pos, e, from, ts)
+			found, ok, err := l.firstIn(sc, pos, e, start, ts)
 			if err != nil || ok {
 				return found, ok, err
 			}
@@ -110,8 +111,8 @@ func (l *Log) firstAt(s *segment, from, ts int64) (TimestampOffset, bool, error)
 // entryBytesMax bounds what a search reads into memory at once.
 const entryBytesMax = 128 << 20
 
-// firstIn looks into one entry.
-func (l *Log) firstIn(sc *scanner, pos int64, e record.EntryInfo, from, ts int64) (TimestampOffset, bool, error) {
+// firstIn looks into one entry, of which the records from start on count.
+func (l *Log) firstIn(sc *scanner, pos int64, e record.EntryInfo, start, ts int64) (TimestampOffset, bool, error) {
 	b, err := sc.bytes(pos, e, entryBytesMax)
 	if err != nil || b == nil {
 		return TimestampOffset{}, false, err
@@ -120,7 +121,7 @@ func (l *Log) firstIn(sc *scanner, pos int64, e record.EntryInfo, from, ts int64
 		if err != nil {
 			return TimestampOffset{}, false, err
 		}
-		if rec.Offset >= from && rec.Timestamp >= ts {
+		if rec.Offset >= start && rec.Timestamp >= ts {
 			epoch := e.LeaderEpoch
 			if epoch < 0 {
 				epoch = l.EpochAt(rec.Offset)

@@ -28,6 +28,7 @@ type State struct {
 func (s *State) Load(entries []Entry, now, expireMs int64) {
 	*s = State{}
 	for _, e := range entries {
+		e.Seen = min(e.Seen, now) // a timestamp in the future keeps nobody for ever
 		if e.expired(now, expireMs) {
 			continue
 		}
