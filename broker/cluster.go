@@ -1,0 +1,181 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"ottla/broker/commitlog"
+	"ottla/broker/config"
+	"ottla/broker/partition"
+	"ottla/broker/peer"
+	"ottla/broker/topic"
+	"ottla/broker/txn"
+	"ottla/broker/znode"
+)
+
+// This file is how the packages below find each other's facts: configuration, the controller, producer ids.
+
+// settings are a topic's values as they were last read.
+func (s *Server) settings(name string) (commitlog.Settings, partition.Settings) {
+	return topicSettings(s.config.Config(), s.config.Topic(name))
+}
+
+// prepareConcurrency is how many topics' configurations are read at a time.
+const prepareConcurrency = 32
+
+// prepare reads the configurations of topics whose logs are about to be made.
+func (s *Server) prepare(ctx context.Context, topics []string) error {
+	session, err := s.zk.Session(ctx)
+	if err != nil {
+		return err
+	}
+	var (
+		wg    sync.WaitGroup
+		slots = make(chan struct{}, prepareConcurrency)
+		mu    sync.Mutex
+		errs  []error
+	)
+	for _, name := range topics {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if _, err := s.config.LoadTopic(ctx, session, name); err != nil {
+				mu.Lock()
+				errs = append(errs, fmt.Errorf("read the configuration of topic %s: %w", name, err))
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// reconfigured gives partitions the values of a changed configuration.
+func (s *Server) reconfigured(c config.Change) {
+	s.table.Reconfigure(func(name string) bool { return c.Topic == "" || name == c.Topic })
+	if s.controller == nil || !slices.Contains(c.Keys, "unclean.leader.election.enable") {
+		return
+	}
+	switch {
+	case c.Topic == "" && c.New.Topic.UncleanElection:
+		s.controller.UncleanAllowed()
+	case c.Topic != "" && s.config.Topic(c.Topic).UncleanElection:
+		s.controller.UncleanAllowed(c.Topic)
+	}
+}
+
+func (s *Server) hasTopic(name string) bool {
+	_, ok := s.metadata.Load().Topic(name)
+	return ok
+}
+
+func (s *Server) entities(ctx context.Context) (config.Entities, error) { return s.zk.Session(ctx) }
+
+// epoch is this broker's epoch; -1 before it has registered.
+func (s *Server) epoch() int64 {
+	if r := s.registrar.Load(); r != nil {
+		return r.Epoch()
+	}
+	return -1
+}
+
+// interBroker is the listener on which the controller is asked.
+func (s *Server) interBroker() string {
+	n := s.config.Config().Network
+	if n.ControlPlane != "" {
+		return n.ControlPlane
+	}
+	return n.InterBroker
+}
+
+// controllerNode is where the controller is, as the last UpdateMetadata says.
+func (s *Server) controllerNode() (peer.Node, bool) {
+	im := s.metadata.Load()
+	b, ok := im.Broker(im.Controller())
+	if !ok {
+		return peer.Node{}, false
+	}
+	e, ok := b.Endpoint(s.interBroker())
+	return peer.Node{ID: b.ID, Host: e.Host, Port: e.Port}, ok
+}
+
+// producerIDs gets blocks from the controller.
+type producerIDs struct{ s *Server }
+
+// AllocateProducerIDs is txn.Allocator's.
+func (p producerIDs) AllocateProducerIDs(ctx context.Context) (txn.Block, error) {
+	first, count, err := p.s.peers.AllocateProducerIDs(ctx, p.s.id, p.s.epoch())
+	return txn.Block{First: first, Count: count}, err
+}
+
+// deleted hears which partitions the cluster has no more.
+func (s *Server) deleted(ps []topic.Partition) {
+	im := s.metadata.Load()
+	var gone []string
+	for _, p := range ps {
+		if _, still := im.Topic(p.Topic); !still && (len(gone) == 0 || gone[len(gone)-1] != p.Topic) {
+			gone = append(gone, p.Topic)
+			s.config.Forget(p.Topic)
+		}
+	}
+	if len(gone) > 0 {
+		s.groups.TopicsDeleted(gone)
+	}
+}
+
+// dirFailed takes a failed log directory out of service and lets the controller know; a broker without any directory stops.
+func (s *Server) dirFailed(dir string, err error) {
+	s.log.Error().Err(err).Str("dir", dir).Msg("log directory is offline: its partitions are not served until the disk is mended and the broker restarted")
+	if s.table != nil {
+		s.table.DirFailed(dir)
+	}
+	for _, d := range s.dirs.Dirs() {
+		if d.Error == nil {
+			go s.reportDirFailure()
+			return
+		}
+	}
+	s.fail(fmt.Errorf("all log directories are offline, the last one is %s: %w", dir, err))
+}
+
+// reportTimeout bounds the attempts to tell the controller of a failed directory.
+const reportTimeout = time.Minute
+
+func (s *Server) reportDirFailure() {
+	ctx, cancel := context.WithTimeout(context.Background(), reportTimeout)
+	defer cancel()
+	session, err := s.zk.Session(ctx)
+	if err == nil {
+		err = session.NotifyLogDirFailure(ctx, s.id)
+	}
+	if err != nil {
+		s.log.Error().Err(err).Msg("the controller could not be told of the failed log directory")
+	}
+}
+
+// autoCreate makes topics that clients ask for; nil if they may not.
+func (s *Server) autoCreate() func(ctx context.Context, name string) error {
+	if !s.config.Config().AutoCreateTopics {
+		return nil
+	}
+	return s.topics.AutoCreate
+}
+
+// follow applies the notifications below /config/changes.
+func (s *Server) follow(ctx context.Context) error {
+	var err error
+	s.changes, err = znode.FollowConfigChanges(ctx, s.zk, s.o.Now, s.log, func(ctx context.Context, session *znode.Session, kind, name string) {
+		if err := s.config.Apply(ctx, session, kind, name); err != nil && ctx.Err() == nil {
+			s.log.Error().Err(err).Str("entity", kind+"/"+name).Msg("changed configuration could not be read")
+		}
+	})
+	if err != nil {
+		return err
+	}
+	s.started("configuration changes", quietly(s.changes.Close))
+	return nil
+}

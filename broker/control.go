@@ -1,0 +1,86 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"ottla/broker/config"
+	"ottla/broker/controller/planner"
+	"ottla/broker/metadata"
+	"ottla/broker/topic"
+)
+
+// controlCluster answers the controller's questions from the metadata.
+type controlCluster struct{ store *metadata.Store }
+
+// Places is controller.Metadata's.
+func (c controlCluster) Places() []planner.Place {
+	brokers := c.store.Load().Brokers()
+	places := make([]planner.Place, len(brokers))
+	for i, b := range brokers {
+		places[i].ID = b.ID
+		if b.Rack != nil {
+			places[i].Rack = *b.Rack
+		}
+	}
+	return places
+}
+
+// HasTopic is controller.Metadata's.
+func (c controlCluster) HasTopic(name string) bool {
+	_, ok := c.store.Load().Topic(name)
+	return ok
+}
+
+// IsLed is controller.Metadata's.
+func (c controlCluster) IsLed(name string, partitions int) bool {
+	t, ok := c.store.Load().Topic(name)
+	if !ok {
+		return false
+	}
+	for i := range int32(partitions) {
+		if p, ok := t.Partition(i); !ok || p.Leader < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// TopicName is controller.Metadata's.
+func (c controlCluster) TopicName(id topic.ID) (string, bool) {
+	t, ok := c.store.Load().TopicByID(id)
+	if !ok {
+		return "", false
+	}
+	return t.Name, true
+}
+
+// Wait is controller.Metadata's.
+func (c controlCluster) Wait(ctx context.Context, done func() bool) error {
+	_, err := c.store.Wait(ctx, func(*metadata.Image) bool { return done() })
+	return err
+}
+
+// topicConfigs judges and describes topic configurations.
+type topicConfigs struct{ store *config.Store }
+
+// Validate is controller.TopicConfigs'.
+func (t topicConfigs) Validate(name string, overrides map[string]string) error {
+	return t.store.Config().ValidateTopicConfigs(overrides, nil, topic.IsInternal(name))
+}
+
+// Describe is controller.TopicConfigs'.
+func (t topicConfigs) Describe(overrides map[string]string) []kmsg.CreateTopicsResponseTopicConfig {
+	entries, err := t.store.Config().DescribeTopic(overrides)
+	if err != nil {
+		return nil // Validate has refused it before
+	}
+	described := make([]kmsg.CreateTopicsResponseTopicConfig, 0, len(entries))
+	for _, e := range entries {
+		d := kmsg.NewCreateTopicsResponseTopicConfig()
+		d.Name, d.Value, d.ReadOnly, d.Source, d.IsSensitive = e.Name, e.Value, e.ReadOnly, int8(e.Source), e.Sensitive
+		described = append(described, d)
+	}
+	return described
+}
