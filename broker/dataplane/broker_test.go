@@ -26,7 +26,13 @@ import (
 	"ottla/internal/fs"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(readersEnv); spec != "" {
+		beReaders(spec)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // testBroker is network + dataplane + real logs, with a metadata handler of its own. It is broker 0.
 type testBroker struct {

@@ -106,7 +106,8 @@ func (h *fetcher) read(f *fetch) {
 		if part.p == nil {
 			continue
 		}
-		part.role, part.limit, part.written = part.p.Role(), part.p.Limit(f.view), part.p.Written()
+		part.role, part.written, part.limit = part.p.Role(), part.p.Written(), part.p.Limit(f.view)
+		part.hidden = part.limit < part.p.Log().LogEnd()
 		part.q.MaxBytes, part.q.MinOne = max(0, min(int(part.max), left)), one
 		if err := part.p.Read(&part.q, &part.r); err != nil {
 			part.code = code(err)
@@ -261,14 +262,11 @@ func (f *fetch) enough() bool {
 
 // wait parks the fetch until there may be enough, and reads again, until there is or the time is over.
 func (h *fetcher) wait(ctx context.Context, f *fetch) {
-	f.keys = f.keys[:0]
-	for i := range f.parts {
-		f.keys = append(f.keys, &f.parts[i].p.Fetches)
-	}
 	deadline := time.Now().Add(time.Duration(f.maxWait) * time.Millisecond)
 	for {
 		f.drop()
-		w := purgatory.Watch(f.keys, time.Until(deadline), h.gate, f.mayHaveEnough)
+		f.choosePlaces()
+		w := purgatory.Watch(f.places, time.Until(deadline), h.gate, f.mayHaveEnough)
 		select {
 		case <-w.Ready():
 		case <-ctx.Done():
@@ -280,6 +278,24 @@ func (h *fetcher) wait(ctx context.Context, f *fetch) {
 		if outcome != purgatory.Completed || f.enough() {
 			return
 		}
+	}
+}
+
+// choosePlaces says where to wait, and from which progress on it is worth looking: with one partition the bytes that are
+// missing must have been written; with several any of them may bring enough; and with bytes that were written but not to be
+// seen yet, no more need be written at all.
+func (f *fetch) choosePlaces() {
+	f.places = f.places[:0]
+	for i := range f.parts {
+		part := &f.parts[i]
+		need := part.written + 1
+		switch {
+		case part.hidden:
+			need = 0
+		case len(f.parts) == 1:
+			need = part.written + max(1, int64(min(f.minBytes, f.maxBytes))-int64(part.size))
+		}
+		f.places = append(f.places, purgatory.Place{Key: &part.p.Fetches, Need: need})
 	}
 }
 
@@ -303,7 +319,7 @@ func (f *fetch) mayHaveEnough() bool {
 		}
 		have := int64(part.size)
 		if part.p.Limit(f.view) > part.limit {
-			if f.minBytes <= 1 {
+			if f.minBytes <= 1 || part.hidden {
 				return true
 			}
 			have += part.p.Written() - part.written

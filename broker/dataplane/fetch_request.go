@@ -28,10 +28,10 @@ type fetch struct {
 	forgotten []forgotten
 	code      *kerr.Error // of the whole request
 
-	s     *session // the session that the answer belongs to; nil: none
-	full  bool     // the answer names every partition
-	keys  []*purgatory.Key
-	total int // bytes of records read
+	s      *session // the session that the answer belongs to; nil: none
+	full   bool     // the answer names every partition
+	places []purgatory.Place
+	total  int // bytes of records read
 	answer
 }
 
@@ -63,6 +63,7 @@ type fetchPart struct {
 	role    *partition.Role
 	limit   int64
 	written int64
+	hidden  bool // there was something behind limit
 }
 
 // forgotten is a partition that leaves the session.
@@ -173,9 +174,9 @@ func (f *fetch) free() {
 	f.release()
 	f.answer.free()
 	clear(f.parts)
-	clear(f.keys)
+	clear(f.places)
 	clear(f.forgotten)
-	*f = fetch{names: f.names[:0], parts: f.parts[:0], forgotten: f.forgotten[:0], keys: f.keys[:0], answer: f.answer}
+	*f = fetch{names: f.names[:0], parts: f.parts[:0], forgotten: f.forgotten[:0], places: f.places[:0], answer: f.answer}
 	fetches.Put(f)
 }
 

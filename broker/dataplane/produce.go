@@ -255,14 +255,14 @@ func (q *produce) watch() {
 		}
 		if !part.settle(q.acks) {
 			part.waits = true
-			q.keys = append(q.keys, &part.p.Produces)
+			q.places = append(q.places, part.p.AckPlace(q.acks, &part.set))
 			if q.acks == 1 || len(part.p.Role().ISR) <= 1 {
 				timeout = max(timeout, q.handler.cfg.SyncTimeout) // for our own disk, not for others
 			}
 		}
 	}
-	if len(q.keys) > 0 {
-		q.waiter = purgatory.Watch(q.keys, timeout, nil, q.acknowledged)
+	if len(q.places) > 0 {
+		q.waiter = purgatory.Watch(q.places, timeout, nil, q.acknowledged)
 	}
 }
 

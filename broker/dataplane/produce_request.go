@@ -25,7 +25,7 @@ type produce struct {
 	err    error // ends the connection
 
 	waiter *purgatory.Waiter // nil: nothing is waited for
-	keys   []*purgatory.Key
+	places []purgatory.Place
 }
 
 // produceTopic is parts[first:first+n].
@@ -62,8 +62,8 @@ func (q *produce) free() {
 	for i := range q.parts {
 		q.parts[i] = producePart{}
 	}
-	clear(q.keys)
-	*q = produce{topics: q.topics[:0], parts: q.parts[:0], keys: q.keys[:0]}
+	clear(q.places)
+	*q = produce{topics: q.topics[:0], parts: q.parts[:0], places: q.places[:0]}
 	produces.Put(q)
 }
 

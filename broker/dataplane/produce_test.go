@@ -51,7 +51,9 @@ func produceOne(version, acks int16, name string, number int32, records []byte) 
 	return produceRequest(version, acks, name, map[int32][]byte{number: records}, number)
 }
 
-func only(r *kmsg.ProduceResponse) *kmsg.ProduceResponseTopicPartition { return &r.Topics[0].Partitions[0] }
+func only(r *kmsg.ProduceResponse) *kmsg.ProduceResponseTopicPartition {
+	return &r.Topics[0].Partitions[0]
+}
 
 // Everything that franz-go writes comes back, in each codec, by an idempotent producer and by a plain one.
 func TestFranzGoRoundTrip(t *testing.T) {
@@ -244,7 +246,18 @@ func TestPipelinedAcksAllWaitForTheFollower(t *testing.T) {
 		}
 	}
 	receive[*kmsg.ApiVersionsResponse](producer, 6, 0)
-	if r := fetchOne(consumer, "pair", 0); r.HighWatermark != 10 {
+	// A consumer that waits for what is written, but not committed yet, is let go when it is.
+	producer.send(produceOne(9, -1, "pair", 0, batch(t, record.None, "c")))
+	eventually(t, "it is in the log", func() bool { return p.Log().LogEnd() == 11 })
+	q := fetchRequest(11, 60_000, 1, fetchAsk{offset: 10, epoch: -1})
+	q.Topics[0].Topic = "pair"
+	consumer.send(q)
+	eventually(t, "the consumer waits", func() bool { return p.Fetches.Waiting() == 1 })
+	follow(follower, id, 11)
+	if r := receive[*kmsg.FetchResponse](consumer, consumer.id, 11).Topics[0].Partitions[0]; len(r.RecordBatches) == 0 {
+		t.Errorf("consumer: %+v", r)
+	}
+	if r := fetchOne(consumer, "pair", 0); r.HighWatermark != 11 {
 		t.Errorf("high watermark %d", r.HighWatermark)
 	}
 }

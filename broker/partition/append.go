@@ -57,10 +57,7 @@ func (p *Partition) Append(sets []*commitlog.AppendSet, acks []int16) (int32, er
 	} else if sync > 0 {
 		p.log.RequestSync(sync)
 	}
-	if moved {
-		p.Produces.Wake()
-	}
-	p.Fetches.Wake()
+	p.wake(moved)
 	return role.LeaderEpoch, nil
 }
 
@@ -109,6 +106,15 @@ func (p *Partition) Acked(epoch int32, acks int16, set *commitlog.AppendSet) (bo
 	return done, err
 }
 
+// AckPlace is where to wait for Acked.
+func (p *Partition) AckPlace(acks int16, set *commitlog.AppendSet) purgatory.Place {
+	need := set.SyncTo
+	if acks == AcksAll {
+		need = max(need, set.LastOffset+1)
+	}
+	return purgatory.Place{Key: &p.Produces, Need: need}
+}
+
 // Commit appends records (v2 batches of a coordinator's, base offset 0) with acks=all and waits until they are committed, at most
 // for the timeout (REQUEST_TIMED_OUT) or until ctx ends (its error). records are stamped in place and not kept.
 func (p *Partition) Commit(ctx context.Context, records []byte, timeout time.Duration) (first, last int64, err error) {
@@ -133,7 +139,7 @@ func (p *Partition) Commit(ctx context.Context, records []byte, timeout time.Dur
 	if done, err := p.Acked(epoch, AcksAll, &set); done {
 		return set.FirstOffset, set.LastOffset, err
 	}
-	w := purgatory.Watch([]*purgatory.Key{&p.Produces}, timeout, nil, func() bool {
+	w := purgatory.Watch([]purgatory.Place{p.AckPlace(AcksAll, &set)}, timeout, nil, func() bool {
 		done, _ := p.Acked(epoch, AcksAll, &set)
 		return done
 	})

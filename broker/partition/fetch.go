@@ -90,7 +90,7 @@ func (p *Partition) fetched(q *Fetch) {
 	p.publishLocked(moved)
 	p.mu.Unlock()
 	if moved {
-		p.wake()
+		p.wake(true)
 	}
 }
 

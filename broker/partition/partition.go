@@ -55,8 +55,8 @@ type Partition struct {
 	hw       atomic.Int64
 	written  atomic.Int64 // bytes appended in this process's life; see Written
 
-	// Fetches is where fetches wait: woken when the end, the high watermark or the role changed. Produces is where
-	// produces wait: woken when the high watermark, the synced end or the role changed.
+	// Fetches is where fetches wait, its progress Written: woken when the end, the high watermark or the role changed. Produces is
+	// where produces wait, its progress an offset: woken when the high watermark, the synced end or the role changed.
 	Fetches, Produces purgatory.Key
 
 	// role is held exclusively while the role changes, shared by appends, so that no record of an old leader's follows the
@@ -154,7 +154,7 @@ func (p *Partition) MakeLeader(s State) (bool, error) {
 	if p.log.SyncBeforeAck() {
 		p.log.RequestSync(p.log.LogEnd()) // what was left unsynced counts once it is
 	}
-	p.wake()
+	p.wakeAll()
 	return fresh, nil
 }
 
@@ -174,7 +174,7 @@ func (p *Partition) MakeFollower(s State) (bool, error) {
 	p.acks.Resign(s)
 	p.current.Store(&Role{State: s.clone()})
 	p.mu.Unlock()
-	p.wake()
+	p.wakeAll()
 	return s.LeaderEpoch > old.LeaderEpoch || old.Leads, nil
 }
 
@@ -186,12 +186,21 @@ func (p *Partition) Close() {
 	s := p.current.Load().State
 	s.Leader = -1
 	p.current.Store(&Role{State: s})
-	p.wake()
+	p.wakeAll()
 }
 
-func (p *Partition) wake() {
-	p.Produces.Wake()
-	p.Fetches.Wake()
+// wake lets those go for whom there may be enough now: fetches, and if the high watermark moved, produces.
+func (p *Partition) wake(moved bool) {
+	if moved {
+		p.Produces.Wake(max(p.hw.Load(), p.log.SyncedEnd()))
+	}
+	p.Fetches.Wake(p.written.Load())
+}
+
+// wakeAll lets everybody look again: the role has changed.
+func (p *Partition) wakeAll() {
+	p.Produces.Wake(purgatory.Always)
+	p.Fetches.Wake(purgatory.Always)
 }
 
 // publishLocked shows the high watermark of acks to readers if it moved: the log first, so that the last stable offset that goes
@@ -203,18 +212,17 @@ func (p *Partition) publishLocked(moved bool) {
 	}
 }
 
-// synced is the log's callback.
+// synced is the log's callback. With an error nothing will be acknowledged any more, and who waits sees that in the log.
 func (p *Partition) synced(end int64, err error) {
-	if err == nil {
-		p.mu.Lock()
-		moved := p.acks.Synced(end, p.now())
-		p.publishLocked(moved)
-		p.mu.Unlock()
-		if moved {
-			p.Fetches.Wake()
-		}
+	if err != nil {
+		p.wakeAll()
+		return
 	}
-	p.Produces.Wake() // with an error they see it in the log
+	p.mu.Lock()
+	moved := p.acks.Synced(end, p.now())
+	p.publishLocked(moved)
+	p.mu.Unlock()
+	p.wake(true) // also acks=1 waits for the disk
 }
 
 // InISR says whether the broker is in the committed ISR.

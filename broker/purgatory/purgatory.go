@@ -5,6 +5,9 @@
 // no file and no socket for somebody else. All it does for a waiter whose time has come is to close its channel; the
 // waiter's goroutine then reads the log and writes its answer itself.
 //
+// A key's progress is a number that only grows (bytes written, an offset). A waiter says from which progress on it is worth
+// asking, so that five hundred who want a mebibyte cost an append of a kibibyte one comparison each.
+//
 // # Life of a waiter
 //
 //	Watch: registered at its keys -> asked once more (what happened in between is not missed) -> waits
@@ -21,6 +24,7 @@
 package purgatory
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,18 +43,33 @@ const (
 
 // Key is something to wait at, embedded in what it stands for. The zero value is ready to use. Must not be copied.
 type Key struct {
-	waiting atomic.Int32 // len(places), so that waking nobody costs one load
+	waiting atomic.Int32 // len(entries), so that waking nobody costs one load
 
-	mu     sync.Mutex
-	places place // ring; places itself is its sentinel
+	mu      sync.Mutex
+	entries []entry // in no order
 }
 
-// place is a waiter's link in the ring of one key.
+// entry is a waiter at a key. Entries lie side by side: most of a wake is running over their needs.
+type entry struct {
+	need int64
+	at   *place
+}
+
+// place is one of the keys of a waiter.
 type place struct {
-	prev, next *place
-	key        *Key
-	w          *Waiter
+	key *Key
+	w   *Waiter
+	i   int // in key.entries; guarded by key.mu
 }
+
+// Place names a key to wait at, and from which progress of it on the condition may hold.
+type Place struct {
+	Key  *Key
+	Need int64
+}
+
+// Always is a progress that every waiter is asked at.
+const Always = math.MaxInt64
 
 // Waiter waits at one or more keys.
 type Waiter struct {
@@ -67,18 +86,19 @@ type Waiter struct {
 	next   *Waiter // guarded by gate.mu: in the queue of the gate
 }
 
-// Watch makes a waiter at the keys that is done at the latest after the timeout. try must be fast, must not block, and must
-// not call into this package; it may run on several goroutines at once. gate may be nil. The caller owes a Forget.
-func Watch(keys []*Key, timeout time.Duration, gate *Turnstile, try func() bool) *Waiter {
+// Watch makes a waiter at the places that is done at the latest after the timeout. try must be fast, must not block, and must
+// not call into this package; it may run on several goroutines at once. gate may be nil. at is not kept. The caller owes a
+// Forget.
+func Watch(at []Place, timeout time.Duration, gate *Turnstile, try func() bool) *Waiter {
 	w := &Waiter{try: try, ready: make(chan struct{}), gate: gate}
-	if len(keys) == 1 {
+	if len(at) == 1 {
 		w.places = w.one[:]
 	} else {
-		w.places = make([]place, len(keys))
+		w.places = make([]place, len(at))
 	}
-	for i, k := range keys {
-		w.places[i] = place{key: k, w: w}
-		k.add(&w.places[i])
+	for i, a := range at {
+		w.places[i] = place{key: a.Key, w: w}
+		a.Key.add(&w.places[i], a.Need)
 	}
 	if try() {
 		w.finish(Completed)
@@ -135,54 +155,43 @@ func (w *Waiter) Leave() {
 	}
 }
 
-func (k *Key) add(p *place) {
+func (k *Key) add(p *place, need int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.places.next == nil {
-		k.places.prev, k.places.next = &k.places, &k.places
-	}
-	p.prev, p.next = k.places.prev, &k.places
-	p.prev.next, p.next.prev = p, p
+	p.i = len(k.entries)
+	k.entries = append(k.entries, entry{need, p})
 	k.waiting.Add(1)
 }
 
 func (k *Key) remove(p *place) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	p.prev.next, p.next.prev = p.next, p.prev
+	last := len(k.entries) - 1
+	k.entries[p.i] = k.entries[last]
+	k.entries[p.i].at.i = p.i
+	k.entries[last] = entry{}
+	k.entries = k.entries[:last]
+	if cap(k.entries) > 64 && last < cap(k.entries)/4 {
+		k.entries = append(make([]entry, 0, cap(k.entries)/2), k.entries...) // a crowd has left
+	}
 	k.waiting.Add(-1)
 }
 
 // Waiting is the number of waiters at the key, those that are done and not yet forgotten among them.
 func (k *Key) Waiting() int { return int(k.waiting.Load()) }
 
-// Wake asks every waiter at the key whether its condition holds, in the order in which they came, and makes those done for
-// which it does.
-func (k *Key) Wake() {
+// Wake asks the waiters at the key who need no more than the progress whether their condition holds, and makes those done for
+// which it does. Always asks all.
+func (k *Key) Wake(progress int64) {
 	if k.waiting.Load() == 0 {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.places.next == nil {
-		return
-	}
-	for p := k.places.next; p != &k.places; p = p.next {
-		if p.w.Outcome() == Waiting && p.w.try() {
-			p.w.finish(Completed)
+	for _, e := range k.entries {
+		if e.need <= progress && e.at.w.Outcome() == Waiting && e.at.w.try() {
+			e.at.w.finish(Completed)
 		}
-	}
-}
-
-// CancelAll makes every waiter at the key done.
-func (k *Key) CancelAll() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.places.next == nil {
-		return
-	}
-	for p := k.places.next; p != &k.places; p = p.next {
-		p.w.Cancel()
 	}
 }
 

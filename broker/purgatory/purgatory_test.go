@@ -19,7 +19,7 @@ func isReady(w *Waiter) bool {
 
 func TestConditionThatAlreadyHoldsNeedsNoWake(t *testing.T) {
 	var k Key
-	w := Watch([]*Key{&k}, time.Hour, nil, func() bool { return true })
+	w := Watch(at(&k), time.Hour, nil, func() bool { return true })
 	if !isReady(w) || w.Outcome() != Completed {
 		t.Fatalf("outcome %v", w.Outcome())
 	}
@@ -32,12 +32,12 @@ func TestConditionThatAlreadyHoldsNeedsNoWake(t *testing.T) {
 func TestWakeAsksEveryWaiterAtTheKey(t *testing.T) {
 	var end atomic.Int64
 	var a, b Key
-	at := func(n int64, keys ...*Key) *Waiter {
-		return Watch(keys, time.Hour, nil, func() bool { return end.Load() >= n })
+	until := func(n int64, keys ...*Key) *Waiter {
+		return Watch(at(keys...), time.Hour, nil, func() bool { return end.Load() >= n })
 	}
-	w1, w2, both, other := at(1, &a), at(2, &a), at(1, &b, &a), at(1, &b)
+	w1, w2, both, other := until(1, &a), until(2, &a), until(1, &b, &a), until(1, &b)
 	end.Store(1)
-	a.Wake()
+	a.Wake(Always)
 	if !isReady(w1) || isReady(w2) || !isReady(both) || isReady(other) {
 		t.Fatal("wrong waiters are ready")
 	}
@@ -45,9 +45,9 @@ func TestWakeAsksEveryWaiterAtTheKey(t *testing.T) {
 	if a.Waiting() != 2 || b.Waiting() != 1 {
 		t.Fatalf("waiting %d and %d", a.Waiting(), b.Waiting())
 	}
-	a.CancelAll()
+	w2.Cancel()
 	if w1.Outcome() != Completed || w2.Outcome() != Cancelled || other.Outcome() != Waiting {
-		t.Fatal("CancelAll changed the wrong ones")
+		t.Fatal("Cancel changed the wrong ones")
 	}
 	for _, w := range []*Waiter{w1, w2, other} {
 		w.Forget()
@@ -57,11 +57,39 @@ func TestWakeAsksEveryWaiterAtTheKey(t *testing.T) {
 	}
 }
 
+// Who needs more progress than there is, is not asked.
+func TestNeed(t *testing.T) {
+	var k Key
+	var asked [3]int
+	var ws []*Waiter
+	for i, need := range []int64{10, 20, 0} {
+		ws = append(ws, Watch([]Place{{&k, need}}, time.Hour, nil, func() bool { asked[i]++; return false }))
+	}
+	k.Wake(9)
+	k.Wake(15)
+	k.Wake(20)
+	k.Wake(Always)
+	if want := [3]int{1 + 3, 1 + 2, 1 + 4}; asked != want { // each was asked once when it came
+		t.Fatalf("asked %v, want %v", asked, want)
+	}
+	for _, i := range []int{1, 0, 2} {
+		ws[i].Forget()
+	}
+}
+
+// at places without a need.
+func at(keys ...*Key) (ps []Place) {
+	for _, k := range keys {
+		ps = append(ps, Place{Key: k})
+	}
+	return ps
+}
+
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var k Key
 		began := time.Now()
-		w := Watch([]*Key{&k}, 3*time.Second, NewTurnstile(1), func() bool { return false })
+		w := Watch(at(&k), 3*time.Second, NewTurnstile(1), func() bool { return false })
 		<-w.Ready()
 		if w.Outcome() != Expired || time.Since(began) != 3*time.Second {
 			t.Fatalf("%v after %v", w.Outcome(), time.Since(began))
@@ -77,10 +105,10 @@ func TestTurnstileLetsWaitersGoInTurn(t *testing.T) {
 	gate := NewTurnstile(2)
 	ws := make([]*Waiter, 5)
 	for i := range ws {
-		ws[i] = Watch([]*Key{&k}, time.Hour, gate, open.Load)
+		ws[i] = Watch(at(&k), time.Hour, gate, open.Load)
 	}
 	open.Store(true)
-	k.Wake()
+	k.Wake(Always)
 	count := func() (n int) {
 		for _, w := range ws {
 			if w.Outcome() != Completed {
@@ -113,9 +141,9 @@ func TestForgottenWaiterGivesItsTurnAway(t *testing.T) {
 	var k Key
 	var open atomic.Bool
 	gate := NewTurnstile(1)
-	a, b, c := Watch([]*Key{&k}, time.Hour, gate, open.Load), Watch([]*Key{&k}, time.Hour, gate, open.Load), Watch([]*Key{&k}, time.Hour, gate, open.Load)
+	a, b, c := Watch(at(&k), time.Hour, gate, open.Load), Watch(at(&k), time.Hour, gate, open.Load), Watch(at(&k), time.Hour, gate, open.Load)
 	open.Store(true)
-	k.Wake()
+	k.Wake(Always)
 	b.Forget() // its connection is gone
 	a.Forget() // without Leave
 	if !isReady(c) {
@@ -143,7 +171,7 @@ func TestManyWaitersAndWakers(t *testing.T) {
 				default:
 				}
 				counter.Add(1)
-				keys[i%len(keys)].Wake()
+				keys[i%len(keys)].Wake(Always)
 			}
 		})
 	}
@@ -152,7 +180,7 @@ func TestManyWaitersAndWakers(t *testing.T) {
 		waiters.Go(func() {
 			for i := range 200 {
 				want := counter.Load() + int64(i%7)
-				w := Watch([]*Key{&keys[g%4], &keys[(g+i)%4]}, time.Duration(i%5)*time.Millisecond, gate, func() bool { return counter.Load() >= want })
+				w := Watch(at(&keys[g%4], &keys[(g+i)%4]), time.Duration(i%5)*time.Millisecond, gate, func() bool { return counter.Load() >= want })
 				if i%11 == 0 {
 					w.Cancel()
 				}
@@ -181,7 +209,7 @@ func TestManyWaitersAndWakers(t *testing.T) {
 func BenchmarkWakeNobody(b *testing.B) {
 	var k Key
 	for b.Loop() {
-		k.Wake()
+		k.Wake(Always)
 	}
 }
 
@@ -189,10 +217,10 @@ func BenchmarkWakeHundredsThatGoOnWaiting(b *testing.B) {
 	var k Key
 	var end atomic.Int64
 	for range 500 {
-		w := Watch([]*Key{&k}, time.Hour, nil, func() bool { return end.Load() > 0 })
+		w := Watch([]Place{{&k, 1 << 20}}, time.Hour, nil, func() bool { return end.Load() > 0 })
 		defer w.Forget()
 	}
 	for b.Loop() {
-		k.Wake()
+		k.Wake(1 << 10)
 	}
 }
