@@ -22,6 +22,8 @@ const groupType = "classic"
 // exist is Dead.
 func (c *Coordinator) describeGroups(ctx context.Context, _ *api.Request, req *kmsg.DescribeGroupsRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrDescribeGroupsResponse()
+	ctx, cancel := context.WithTimeout(ctx, loadWait) // for all groups together
+	defer cancel()
 	for _, id := range req.Groups {
 		g := kmsg.NewDescribeGroupsResponseGroup()
 		g.Group = id

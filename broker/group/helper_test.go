@@ -136,7 +136,9 @@ func (c *cluster) PartitionCount(name string) int32 {
 	return c.topics[name]
 }
 
-func (c *cluster) HasPartition(name string, p int32) bool { return p >= 0 && p < c.PartitionCount(name) }
+func (c *cluster) HasPartition(name string, p int32) bool {
+	return p >= 0 && p < c.PartitionCount(name)
+}
 
 func (c *cluster) Leader(name string, p int32, listener string) (Broker, bool) {
 	return Broker{ID: 0, Host: "127.0.0.1", Port: 14310}, c.HasPartition(name, p) && listener == "PLAINTEXT"

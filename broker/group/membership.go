@@ -3,6 +3,7 @@ package group
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,8 +25,9 @@ func code(err *kerr.Error) int16 {
 
 // parked looks at how a wait ended: an answer, a protocol error (NOT_COORDINATOR), or the end of the connection.
 func parked(answer any, err error) (any, *kerr.Error, error) {
-	if ke, ok := err.(*kerr.Error); ok {
-		return nil, ke, nil
+	var kerror *kerr.Error
+	if errors.As(err, &kerror) {
+		return nil, kerror, nil
 	}
 	return answer, nil, err
 }

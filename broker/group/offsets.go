@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"errors"
 	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -111,7 +112,9 @@ func (c *Coordinator) commitLegacy(ctx context.Context, group string, commits []
 		}
 		if err := c.legacy.Set(ctx, group, o.Partition.Topic, o.Partition.Partition, o.Offset.Offset); err != nil {
 			c.cfg.Logger.Warn().Err(err).Str("group", group).Stringer("partition", o.Partition).Msg("offset could not be kept in ZooKeeper")
-			errs[i] = kerr.ErrorForCode(api.Code(err)).(*kerr.Error)
+			if !errors.As(err, &errs[i]) {
+				errs[i] = kerr.UnknownServerError
+			}
 		}
 	}
 	return errs
@@ -122,6 +125,8 @@ func (c *Coordinator) commitLegacy(ctx context.Context, group string, commits []
 func (c *Coordinator) offsetFetch(ctx context.Context, _ *api.Request, req *kmsg.OffsetFetchRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrOffsetFetchResponse()
 	if req.Version >= 8 {
+		ctx, cancel := context.WithTimeout(ctx, loadWait) // for all groups together
+		defer cancel()
 		for _, g := range req.Groups {
 			topics, kerror := c.fetch(ctx, g.Group, g.Topics, req.RequireStable)
 			resp.Groups = append(resp.Groups, kmsg.OffsetFetchResponseGroup{Group: g.Group, Topics: topics, ErrorCode: code(kerror)})

@@ -130,9 +130,9 @@ func (s *shard) retire(err *kerr.Error) {
 	}
 }
 
-// do steps the group with an event and waits for the answer to its ticket. make is given the ticket. A group that does not exist
-// is created if create says so; else do returns nil without stepping.
-func (s *shard) do(ctx context.Context, id string, create bool, make func(classic.Ticket) classic.Event) (any, error) {
+// do steps the group with the event that is made for a ticket, and waits for the ticket's answer. A group that does not exist is
+// created if create says so; else do returns nil without stepping.
+func (s *shard) do(ctx context.Context, id string, create bool, event func(classic.Ticket) classic.Event) (any, error) {
 	s.mu.Lock()
 	if err := s.retired; err != nil {
 		s.mu.Unlock()
@@ -147,9 +147,9 @@ func (s *shard) do(ctx context.Context, id string, create bool, make func(classi
 		e = s.addLocked(classic.New(id, s.c.settings))
 	}
 	ticket := classic.Ticket(s.c.tickets.Add(1))
-	answer := newAnswer()
+	answer := make(chan any, 1) // with room, so that whoever gives the answer never waits
 	s.waiting[ticket] = answer
-	s.stepLocked(e, make(ticket))
+	s.stepLocked(e, event(ticket))
 	s.mu.Unlock()
 
 	select {
@@ -167,9 +167,6 @@ func (s *shard) do(ctx context.Context, id string, create bool, make func(classi
 	}
 	return nil, ctx.Err()
 }
-
-// newAnswer makes room for one answer, so that whoever gives it never waits.
-func newAnswer() chan any { return make(chan any, 1) }
 
 // view runs look on a group under the lock; on nil if there is none.
 func (s *shard) view(id string, look func(*classic.Group)) *kerr.Error {

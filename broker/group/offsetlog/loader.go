@@ -1,6 +1,7 @@
 package offsetlog
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -73,7 +74,7 @@ func (l *Loader) Add(entries []byte) {
 func (l *Loader) batch(e record.EntryInfo) {
 	for {
 		rec, err := l.reader.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err == nil {
