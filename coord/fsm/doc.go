@@ -26,5 +26,5 @@
 // server that proposed it. Integers are big-endian.
 //
 // A session's record, under its id as key: version u8 = 1 | password [16] | timeout i32 (ms) | attach u32 | crc32c u32.
-// The meta record: version u8 = 1 | zxid i64 | term u64 | next ACL u32 | count u8 | count * (server id u8, last session id i64) | crc32c u32.
+// The meta record: version u8 = 1 | zxid i64 | term u64 | next ACL u32 | nodes, lists, sessions u64 | count u8 | count * (server id u8, last session id i64) | crc32c u32.
 package fsm

@@ -13,7 +13,7 @@ import (
 const (
 	recordVersion = 1
 	sessionSize   = 1 + wire.PasswordSize + 4 + 4
-	metaHead      = 1 + 8 + 8 + 4 + 1
+	metaHead      = 1 + 8 + 8 + 4 + 3*8 + 1
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -43,6 +43,9 @@ func (m *Machine) Meta() []byte {
 	b := be.AppendUint64([]byte{recordVersion}, uint64(m.zxid))
 	b = be.AppendUint64(b, m.term)
 	b = be.AppendUint32(b, m.tree.NextACL())
+	for _, n := range m.counts() {
+		b = be.AppendUint64(b, n)
+	}
 	count := len(b)
 	b = append(b, 0)
 	for server, id := range m.last {
@@ -54,6 +57,11 @@ func (m *Machine) Meta() []byte {
 	return seal(b)
 }
 
+// counts are the numbers of nodes, lists and sessions: a record that is missing is noticed by them.
+func (m *Machine) counts() [3]uint64 {
+	return [3]uint64{uint64(m.tree.Len()), uint64(m.tree.ACLs()), uint64(len(m.sessions))}
+}
+
 func (m *Machine) loadMeta(b []byte) error {
 	b, err := unseal(b, "meta record", metaHead)
 	if err != nil {
@@ -62,8 +70,15 @@ func (m *Machine) loadMeta(b []byte) error {
 	be := binary.BigEndian
 	m.zxid, m.term = int64(be.Uint64(b)), be.Uint64(b[8:])
 	m.tree.SetNextACL(be.Uint32(b[16:]))
-	count := int(b[20])
-	b = b[21:]
+	b = b[20:]
+	for i, n := range m.counts() {
+		if want := be.Uint64(b); n != want {
+			return fmt.Errorf("%d %s, but there were %d", n, [...]string{"nodes", "access control lists", "sessions"}[i], want)
+		}
+		b = b[8:]
+	}
+	count := int(b[0])
+	b = b[1:]
 	if len(b) != 9*count {
 		return fmt.Errorf("meta record has a wrong length")
 	}

@@ -40,6 +40,7 @@ type Checkpoint struct {
 	lists    []Record
 	sessions []Record
 	nodes    *tree.Capture
+	slice    int // captureSlice, but in tests
 	used     bool
 }
 
@@ -59,7 +60,7 @@ func (s *State) Checkpoint() (*Checkpoint, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &Checkpoint{Index: s.index, Term: s.term, Meta: s.machine.Meta(), state: s, nodes: s.machine.Capture()}
+	c := &Checkpoint{Index: s.index, Term: s.term, Meta: s.machine.Meta(), state: s, nodes: s.machine.Capture(), slice: captureSlice}
 	s.machine.ACLChanges(func(key, value []byte) {
 		c.lists = append(c.lists, Record{BucketACL, key, value})
 	})
@@ -120,7 +121,7 @@ func (c *Checkpoint) nodeRecords(yield func(Record) bool) bool {
 					r.Value = buf[start:len(buf):len(buf)]
 				}
 				slice = append(slice, r)
-				return len(slice) < captureSlice && len(buf) < captureSliceBytes
+				return len(slice) < c.slice && len(buf) < captureSliceBytes
 			})
 		})
 		for _, r := range slice {

@@ -28,6 +28,9 @@ func newACLTable() aclTable {
 	return aclTable{byID: map[aclID]*aclEntry{}, byText: map[string]aclID{}, next: 1, dirty: map[aclID]struct{}{}}
 }
 
+// ACLs is the number of lists that nodes refer to, the open one not counted.
+func (t *Tree) ACLs() int { return len(t.acls.byID) }
+
 func isOpen(acls []wire.ACL) bool { return len(acls) == 1 && acls[0] == wire.OpenACL[0] }
 
 // intern returns the id of a list, which is kept. A new one must be referred to before the next change.

@@ -57,14 +57,17 @@ func (t *Tree) Load(path string, record []byte) error {
 		t.acls.ref(n.acl)
 	}
 	if path == "/" {
-		if t.nodes != 1 {
-			return fmt.Errorf("record of the root comes after others")
+		if t.nodes != 0 {
+			return fmt.Errorf("the root has two records")
 		}
 		n.dirty, n.flags = 0, flagStored
 		t.root, t.lastParent = n, nil
 		t.dirt = newDirt()
-		t.dataBytes = 1 + int64(len(n.data))
+		t.nodes, t.dataBytes = 1, 1+int64(len(n.data))
 		return nil
+	}
+	if t.nodes == 0 {
+		return fmt.Errorf("record of node %q comes before the root's", path)
 	}
 	i := strings.LastIndexByte(path, '/')
 	if i < 0 || !ValidPath(path) {

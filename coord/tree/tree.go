@@ -32,6 +32,7 @@ type Tree struct {
 // New is a fresh database: the root, /zookeeper, and quota and config below it.
 func New() *Tree {
 	t := Empty()
+	t.nodes, t.dataBytes = 1, 1
 	zk := t.put(t.root, "zookeeper", nil)
 	t.put(zk, "quota", nil)
 	config := t.put(zk, "config", []byte{})
@@ -41,17 +42,15 @@ func New() *Tree {
 	return t
 }
 
-// Empty is a tree for Load: it has nothing but the root.
+// Empty is a tree for Load, whose first record is the root's.
 func Empty() *Tree {
 	t := &Tree{
 		root:     &Node{data: []byte{}},
-		nodes:    1,
 		owned:    map[int64]map[*Node]struct{}{},
 		reapable: map[*Node]struct{}{},
 		acls:     newACLTable(),
 		dirt:     newDirt(),
 	}
-	t.dataBytes = 1
 	t.dirt.add(t.root)
 	return t
 }
