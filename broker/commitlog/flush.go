@@ -12,10 +12,6 @@ import (
 	"ottla/internal/fs"
 )
 
-// snapshotEveryBytes is how far a log grows between snapshots of its producers that are taken beside those of each roll: a start
-// after a crash reads the headers behind the last one.
-const snapshotEveryBytes = 16 << 20
-
 // Flush makes all that is in the log now durable, with its indexes, and then moves the recovery point there: what comes before the
 // recovery point is never scanned again. An idle log costs two loads.
 func (l *Log) Flush() error {
@@ -74,7 +70,7 @@ func (l *Log) flushPoint() (active *segment, end int64, snapshot []producer.Entr
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	active, end = l.activeSegment(), l.logEnd.Load()
-	if active.size.Load()-active.active.snapshotAt >= snapshotEveryBytes {
+	if active.size.Load()-active.active.snapshotAt >= l.o.SnapshotEveryBytes {
 		active.active.snapshotAt = active.size.Load()
 		snapshot = l.producers.Entries()
 	}

@@ -90,6 +90,7 @@ func openAll(t testing.TB, dir string, change func(*Options)) map[topic.Partitio
 	points := readCheckpoint(t, dir, "recovery-point-offset-checkpoint")
 	starts := readCheckpoint(t, dir, "log-start-offset-checkpoint")
 	watermarks := readCheckpoint(t, dir, "replication-offset-checkpoint")
+	cleaned := readCheckpoint(t, dir, "cleaner-offset-checkpoint")
 	_, err := os.Stat(filepath.Join(dir, ".kafka_cleanshutdown"))
 	entries, rerr := os.ReadDir(dir)
 	if rerr != nil {
@@ -106,6 +107,7 @@ func openAll(t testing.TB, dir string, change func(*Options)) map[topic.Partitio
 		}
 		o := testOptions(t, filepath.Join(dir, e.Name()))
 		o.Partition, o.RecoveryPoint, o.LogStartOffset, o.CleanShutdown = p, points[p], starts[p], err == nil
+		_, o.Cleaned = cleaned[p]
 		if change != nil {
 			change(&o)
 		}

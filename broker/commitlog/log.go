@@ -84,6 +84,9 @@ func (o *Options) defaults() {
 	if o.Cache == nil {
 		o.Cache = NewCache(16, 64)
 	}
+	if o.SnapshotEveryBytes <= 0 {
+		o.SnapshotEveryBytes = 16 << 20
+	}
 	if o.IO == nil {
 		o.IO = noTokens{}
 	}

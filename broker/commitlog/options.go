@@ -55,6 +55,13 @@ type Options struct {
 	LogStartOffset int64
 	// CleanShutdown says that the directory was closed cleanly, so that nothing is scanned.
 	CleanShutdown bool
+	// Cleaned says that a cleaner has gone over the log (cleaner-offset-checkpoint names it), so that offsets may be missing between
+	// two segments. Otherwise that is a loss, and what lies behind it was never acknowledged.
+	Cleaned bool
+
+	// SnapshotEveryBytes is how far the log grows between snapshots of its producers that are taken beside those of each roll: a start
+	// after a crash reads the headers behind the last one. 0 means 16 MiB.
+	SnapshotEveryBytes int64
 
 	Now    func() time.Time
 	Logger zerolog.Logger

@@ -73,6 +73,9 @@ func (l *Log) loadSegments(bases []int64) (end int64, removed bool, err error) {
 		if end, cut, err = l.recoverSegment(s, w, i == first); err != nil {
 			return 0, false, err
 		}
+		if i < len(bases)-1 && end < bases[i+1] && cut == nil && !l.o.Cleaned && !l.settings.Load().Compact {
+			cut = fmt.Errorf("%w: offsets %d to %d are missing before the next segment", errTorn, end, bases[i+1]-1)
+		}
 		if cut != nil || i == len(bases)-1 {
 			later := bases[i+1:]
 			if cut != nil {

@@ -33,22 +33,42 @@ func (l *Log) AdvanceLogStart(offset int64) error {
 // file.delete.delay.ms, by Housekeep.
 func (l *Log) DeleteOldSegments(now time.Time) (int, error) {
 	defer l.report()
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	gone, err := l.dropOld(now)
+	if err != nil || len(gone) == 0 {
+		return 0, err
+	}
+	return len(gone), l.doom(gone, now)
+}
+
+// dropOld takes the segments that may go out of the log, and returns them.
+func (l *Log) dropOld(now time.Time) ([]*segment, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.writableLocked(); err != nil {
-		return 0, err
+		return nil, err
 	}
-	st := l.settings.Load()
-	n := l.expiredLocked(st, now.UnixMilli())
+	n := l.expiredLocked(l.settings.Load(), now.UnixMilli())
 	if n == 0 {
-		return 0, nil
+		return nil, nil
 	}
 	if n == len(*l.segments.Load()) {
 		if err := l.rollLocked(l.logEnd.Load(), now.UnixMilli()); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	return n, l.dropOldestLocked(n, now)
+	segs := *l.segments.Load()
+	left := slices.Clone(segs[n:])
+	start := max(l.logStart.Load(), left[0].base)
+	l.logStart.Store(start)
+	l.segments.Store(&left)
+	l.epochs.cutStart(start)
+	l.o.Logger.Info().Str("log", l.o.Partition.String()).Int("segments", n).Int64("logStart", start).Msg("old segments are deleted")
+	if err := l.dropSnapshotsLocked(func(offset int64) bool { return offset < left[0].base }); err != nil {
+		return nil, l.fileError(err)
+	}
+	return segs[:n], nil
 }
 
 // expiredLocked is how many of the oldest segments may go.
@@ -84,37 +104,40 @@ func (l *Log) expiredLocked(st *Settings, now int64) int {
 	return n
 }
 
-// dropOldestLocked takes the first n segments, none of them active, out of the log.
-func (l *Log) dropOldestLocked(n int, now time.Time) error {
-	segs := *l.segments.Load()
-	gone, left := segs[:n], slices.Clone(segs[n:])
-	start := max(l.logStart.Load(), left[0].base)
-	l.logStart.Store(start)
-	l.segments.Store(&left)
-	l.epochs.cutStart(start)
-	l.o.Logger.Info().Str("log", l.o.Partition.String()).Int("segments", n).Int64("logStart", start).Msg("old segments are deleted")
-	if err := l.dropSnapshotsLocked(func(offset int64) bool { return offset < left[0].base }); err != nil {
-		return l.fileError(err)
-	}
-	return l.doomLocked(gone, now)
-}
-
-// doomLocked renames the files of segments that left the log, for Housekeep to remove.
-func (l *Log) doomLocked(segs []*segment, now time.Time) error {
+// doom renames the files of segments that left the log, for Housekeep to remove. The log files go first, one after the other, each
+// durably: one that came back after a power cut without its successor would leave a hole in the log, and one without its transaction
+// index would show aborted records as committed.
+func (l *Log) doom(segs []*segment, now time.Time) error {
 	d := doomed{due: now.Add(time.Duration(l.settings.Load().FileDeleteDelayMs) * time.Millisecond)}
-	var err error
 	for _, s := range segs {
 		l.forget(s)
-		for _, suffix := range suffixes {
-			path := name(l.dir, s.base, suffix)
-			if rerr := l.o.FS.Rename(path, path+".deleted"); rerr == nil {
-				d.paths = append(d.paths, path+".deleted")
-			} else if !gone(rerr) && err == nil {
-				err = l.fileError(rerr)
+		if err := l.doomFile(&d, name(l.dir, s.base, suffixes[logFile])); err != nil {
+			return l.fileError(err)
+		}
+		l.newNames.Store(true)
+		if err := l.syncNames(); err != nil {
+			return l.failed(fmt.Errorf("sync of a directory: %w", err))
+		}
+	}
+	for _, s := range segs {
+		for _, suffix := range suffixes[indexFile:] {
+			if err := l.doomFile(&d, name(l.dir, s.base, suffix)); err != nil {
+				return l.fileError(err)
 			}
 		}
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.doomed = append(l.doomed, d)
+	return nil
+}
+
+func (l *Log) doomFile(d *doomed, path string) error {
+	err := l.o.FS.Rename(path, path+".deleted")
+	if gone(err) {
+		return nil
+	}
+	d.paths = append(d.paths, path+".deleted")
 	return err
 }
 

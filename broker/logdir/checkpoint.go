@@ -19,6 +19,8 @@ const (
 	recoveryPointFile = "recovery-point-offset-checkpoint"
 	highWatermarkFile = "replication-offset-checkpoint"
 	logStartFile      = "log-start-offset-checkpoint"
+	// cleanerFile names the logs that a cleaner has gone over.
+	cleanerFile = "cleaner-offset-checkpoint"
 )
 
 // offsets are the entries of one checkpoint.
@@ -56,22 +58,21 @@ func decodeOffsets(b []byte) (offsets, error) {
 // checkpointBytesMax bounds what a damaged directory makes us read: a million partitions with the longest names.
 const checkpointBytesMax = 300 << 20
 
-// readCheckpoint reads one of the directory's checkpoints. Without the file, or with one that makes no sense, there are no entries,
-// which costs a longer scan (recovery points) or deleted records that show again (log starts), but loses nothing.
-func (d *dir) readCheckpoint(file string) (offsets, error) {
+// readCheckpoint reads one of the directory's checkpoints. Without the file, or with one that makes no sense (damaged), there are no
+// entries, which costs a longer scan (recovery points) or deleted records that show again (log starts), but loses nothing.
+func (d *dir) readCheckpoint(file string) (o offsets, damaged bool, err error) {
 	b, err := ofs.ReadFile(d.fs, filepath.Join(d.path, file), checkpointBytesMax)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	o, err := decodeOffsets(b)
-	if err != nil {
+	if o, err = decodeOffsets(b); err != nil {
 		d.log.Error().Err(err).Str("file", filepath.Join(d.path, file)).Msg("checkpoint cannot be read and counts as empty")
-		return nil, nil
+		return nil, true, nil
 	}
-	return o, nil
+	return o, false, nil
 }
 
 // written is what a checkpoint on disk says.

@@ -39,9 +39,11 @@ type dir struct {
 	meta   Meta
 
 	// Read by Load.
-	clean  bool
-	points offsets
-	starts offsets
+	clean      bool
+	points     offsets
+	starts     offsets
+	cleaned    offsets
+	allCleaned bool // it is not known which are
 
 	checkpoints sync.Mutex // one writer at a time; below, what is on disk
 	written     map[string]written
@@ -66,7 +68,7 @@ func (d *dir) failure() error {
 
 // open makes, locks and identifies the directory.
 func (d *dir) open() error {
-	if err := d.fs.MkdirAll(d.path, 0o755); err != nil {
+	if err := d.make(); err != nil {
 		return err
 	}
 	lock, err := d.fs.Lock(filepath.Join(d.path, lockFile))
@@ -81,6 +83,27 @@ func (d *dir) open() error {
 	return err
 }
 
+// make makes the directory and its missing parents, durably. The name of one that is there is synced too: whoever made it may have
+// died before.
+func (d *dir) make() error {
+	parents := []string{filepath.Dir(d.path)}
+	for p := d.path; ; p = parents[len(parents)-1] {
+		if _, err := d.fs.Stat(p); err == nil || !errors.Is(err, iofs.ErrNotExist) || filepath.Dir(p) == p {
+			break
+		}
+		parents = append(parents, filepath.Dir(p))
+	}
+	if err := d.fs.MkdirAll(d.path, 0o755); err != nil {
+		return err
+	}
+	for _, p := range parents {
+		if err := d.fs.SyncDir(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // begin reads what the last life left, and takes the mark of a clean stop away before anything is opened.
 func (d *dir) begin() error {
 	_, err := d.fs.Stat(filepath.Join(d.path, cleanFile))
@@ -88,13 +111,16 @@ func (d *dir) begin() error {
 		return err
 	}
 	d.clean = err == nil
-	if d.points, err = d.readCheckpoint(recoveryPointFile); err != nil {
+	if d.points, _, err = d.readCheckpoint(recoveryPointFile); err != nil {
 		return err
 	}
-	if d.starts, err = d.readCheckpoint(logStartFile); err != nil {
+	if d.starts, _, err = d.readCheckpoint(logStartFile); err != nil {
 		return err
 	}
-	watermarks, err := d.readCheckpoint(highWatermarkFile)
+	if d.cleaned, d.allCleaned, err = d.readCheckpoint(cleanerFile); err != nil {
+		return err
+	}
+	watermarks, _, err := d.readCheckpoint(highWatermarkFile)
 	if err != nil {
 		return err
 	}
@@ -142,10 +168,12 @@ func (d *dir) partitions(now time.Time) ([]topic.Partition, error) {
 func (d *dir) openLog(p topic.Partition, s commitlog.Settings, fresh bool, m *Manager) (*commitlog.Log, error) {
 	o := commitlog.Options{
 		FS: d.fs, Dir: filepath.Join(d.path, p.String()), Partition: p, Settings: s, CleanShutdown: d.clean || fresh,
-		Now: m.c.Now, Logger: m.c.Logger, Cache: m.cache, IO: d.tokens, OnFailure: func(err error) { m.failed(d, err) },
+		Now: m.c.Now, Logger: m.c.Logger, Cache: m.cache, IO: d.tokens, SnapshotEveryBytes: m.c.SnapshotEveryBytes, OnFailure: func(err error) { m.failed(d, err) },
 	}
 	if !fresh { // else these speak of a log of this name that was deleted
 		o.RecoveryPoint, o.LogStartOffset = d.points[p], d.starts[p]
+		_, o.Cleaned = d.cleaned[p]
+		o.Cleaned = o.Cleaned || d.allCleaned
 	}
 	return commitlog.Open(o)
 }

@@ -25,6 +25,7 @@ type Config struct {
 	FlushEvery          time.Duration // background flush and checkpoints; 0 means 5 s
 	RetentionCheckEvery time.Duration // log.retention.check.interval.ms; 0 means 5 min
 	Files               int           // descriptors for sealed segments; 0 means 512
+	SnapshotEveryBytes  int64         // as of commitlog.Options
 	Now                 func() time.Time
 	Logger              zerolog.Logger
 	// OnDirFailure is called once for each directory that goes offline after Open, without a lock held. May be nil.
@@ -287,8 +288,9 @@ func (m *Manager) Create(p topic.Partition, id topic.ID, s commitlog.Settings) (
 			m.mu.Unlock()
 			return h.log, false, nil
 		case m.offline[p] != nil:
+			d := m.offline[p]
 			m.mu.Unlock()
-			return nil, false, fmt.Errorf("%w: %s lies in %s, which is offline", kerr.KafkaStorageError, p, m.offline[p].path)
+			return nil, false, fmt.Errorf("%w: %s lies in %s, which is offline: %w", kerr.KafkaStorageError, p, d.path, d.failure())
 		case !m.loaded || m.closed:
 			m.mu.Unlock()
 			return nil, false, fmt.Errorf("%w: log directories are not open", kerr.KafkaStorageError)
@@ -314,7 +316,7 @@ func (m *Manager) Create(p topic.Partition, id topic.ID, s commitlog.Settings) (
 		switch {
 		case err != nil:
 		case d.failure() != nil:
-			err = fmt.Errorf("%w: %s is offline", kerr.KafkaStorageError, d.path)
+			err = fmt.Errorf("%w: %s is offline: %w", kerr.KafkaStorageError, d.path, d.failure())
 		case m.closed:
 			err = fmt.Errorf("%w: log directories are closed", kerr.KafkaStorageError)
 		default:
