@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"ottla/cmd/internal/links"
+	"ottla/cmd/internal/output"
+	"ottla/cmd/internal/serve"
+	"ottla/cmd/internal/version"
+)
+
+// named are the commands that the binary is when it is called by their name, with or without an ending.
+var named = map[string]func() *cobra.Command{
+	"kafka-server-start":     serve.KafkaServerStart,
+	"zookeeper-server-start": serve.ZooKeeperServerStart,
+}
+
+// root is `ottla`.
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "ottla",
+		Short: "Kafka and ZooKeeper in one binary",
+		Long: `Ottla is Kafka and ZooKeeper in one binary, exchangeable with the Apache ones.
+
+Start with ` + "`ottla up`" + `: it runs both in one process, on the usual ports, with its data in ./ottla-data.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return output.Usagef("there is no command %q; `ottla --help` lists them", args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	cmd.AddGroup(&cobra.Group{ID: "servers", Title: "Servers:"}, &cobra.Group{ID: "clients", Title: "Clients of any Kafka or ZooKeeper:"})
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			cmd.AddCommand(c)
+		}
+	}
+	add("servers", serve.Up(), serve.Coordinator(), serve.Broker())
+	add("", as(), links.Command(slices.Sorted(maps.Keys(named))), version.Command())
+	return cmd
+}
+
+// as runs one of the named commands where the program cannot be linked.
+func as() *cobra.Command {
+	return &cobra.Command{
+		Use:                "as NAME [ARGUMENT]...",
+		Short:              "Run one of the command names that install-links makes",
+		Hidden:             true,
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 || named[plainName(args[0])] == nil {
+				return output.Usagef("want one of the names %v", slices.Sorted(maps.Keys(named)))
+			}
+			c := command(args[0])
+			c.SetArgs(args[1:])
+			c.SetIn(cmd.InOrStdin())
+			c.SetOut(cmd.OutOrStdout())
+			c.SetErr(cmd.ErrOrStderr())
+			return c.ExecuteContext(cmd.Context())
+		},
+	}
+}
