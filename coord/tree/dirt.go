@@ -9,6 +9,7 @@ import (
 type dirt struct {
 	gen     uint32              // the running generation, from 1
 	list    []*Node             // nodes changed in it, some of them dead by now
+	dead    int                 // about how many
 	gone    map[string]struct{} // paths deleted in it that an earlier capture has a record of
 	capture *Capture
 }
@@ -53,6 +54,16 @@ func (d *dirt) remove(n *Node) {
 	}
 }
 
+// bury forgets dead nodes once they are half of the list: a server whose clients make and delete nodes all day would keep them all until
+// the next capture. It is called when the death of a node is final.
+func (d *dirt) bury() {
+	if d.dead++; d.dead < 1024 || d.dead < len(d.list)/2 {
+		return
+	}
+	d.list = slices.DeleteFunc(d.list, func(n *Node) bool { return n.flags&flagDead != 0 })
+	d.dead = 0
+}
+
 // restore is remove taken back.
 func (d *dirt) restore(n *Node) {
 	n.flags &^= flagDead
@@ -87,7 +98,7 @@ func (t *Tree) BeginCapture() *Capture {
 	for path := range d.gone {
 		c.items = append(c.items, captured{path: path})
 	}
-	d.list, d.gone, d.capture = nil, map[string]struct{}{}, c
+	d.list, d.dead, d.gone, d.capture = nil, 0, map[string]struct{}{}, c
 	d.gen++
 	return c
 }

@@ -290,6 +290,8 @@ func (t *Tree) Revert(u Undo) {
 func (t *Tree) Settle(u Undo) {
 	if u.kind == undoDelete {
 		t.acls.unref(u.node.acl)
+		u.node.data = nil
+		t.dirt.bury()
 	}
 }
 

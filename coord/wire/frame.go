@@ -20,14 +20,16 @@ func EndFrame(b []byte, start int) []byte {
 
 const (
 	bufferSmall = 4 << 10  // what an idle connection keeps
-	bufferLarge = 64 << 10 // one read brings at most this much while frames are small
+	bufferLarge = 64 << 10 // what a busy one reads with
+	quietReads  = 32       // so many reads of less than bufferSmall in a row make a connection idle
 )
 
-// Buffer collects a stream's bytes and splits them into frames. It holds 4 KiB when idle and doubles as bytes arrive, so a frame
-// that claims to be large costs only what was sent of it. Not safe for concurrent use.
+// Buffer collects a stream's bytes and splits them into frames. It holds 4 KiB when idle and grows as bytes arrive, so a frame that
+// claims to be large costs only what was sent of it. Not safe for concurrent use.
 type Buffer struct {
-	b    []byte
-	r, w int // unread bytes are b[r:w]
+	b     []byte
+	r, w  int // unread bytes are b[r:w]
+	quiet int // reads in a row that a small buffer would have done for
 }
 
 // Fill reads once from src, growing the buffer if it is full. Slices returned by Next and Peek are no longer valid after it.
@@ -35,26 +37,27 @@ func (f *Buffer) Fill(src io.Reader) error {
 	switch {
 	case f.r == f.w:
 		f.r, f.w = 0, 0
-		if len(f.b) > bufferLarge {
+		if f.quiet >= quietReads && len(f.b) > bufferSmall {
 			f.b = nil
 		}
 	case f.r > 0 && (f.w == len(f.b) || f.r >= len(f.b)/2):
 		f.w = copy(f.b, f.b[f.r:f.w])
 		f.r = 0
 	}
-	if f.w == len(f.b) {
-		size := max(bufferSmall, 2*len(f.b))
-		grown := make([]byte, size)
-		f.w = copy(grown, f.b[f.r:f.w])
-		f.r, f.b = 0, grown
+	switch {
+	case len(f.b) == 0:
+		f.b = make([]byte, bufferSmall)
+	case f.w == len(f.b):
+		// A stream that fills the small buffer has more to bring: the next read takes it in one system call.
+		f.grow(max(bufferLarge, 2*len(f.b)))
 	}
 	n, err := src.Read(f.b[f.w:])
 	f.w += n
-	// A stream that fills the small buffer in one read has more to bring: the next read takes it in one system call.
-	if n == bufferSmall && len(f.b) == bufferSmall {
-		grown := make([]byte, bufferLarge)
-		f.w = copy(grown, f.b[f.r:f.w])
-		f.r, f.b = 0, grown
+	if f.quiet++; f.w-f.r >= bufferSmall {
+		f.quiet = 0
+		if len(f.b) == bufferSmall {
+			f.grow(bufferLarge)
+		}
 	}
 	if n > 0 {
 		return nil
@@ -63,6 +66,12 @@ func (f *Buffer) Fill(src io.Reader) error {
 		err = io.ErrNoProgress
 	}
 	return err
+}
+
+func (f *Buffer) grow(size int) {
+	grown := make([]byte, size)
+	f.w = copy(grown, f.b[f.r:f.w])
+	f.r, f.b = 0, grown
 }
 
 // Next returns the next whole frame without its length, or nil if it has not arrived in full. A frame that claims more than limit
