@@ -90,9 +90,11 @@ func (l *list) Snapshot() (Snapshot, error) {
 	}}, nil
 }
 
-func (l *list) restore(r store.Record) error {
-	l.batches = append(l.batches, string(r.Value))
-	l.terms = append(l.terms, 0)
+func (l *list) restore(_ store.Header, records iter.Seq2[store.Record, error]) error {
+	for r := range records {
+		l.batches = append(l.batches, string(r.Value))
+		l.terms = append(l.terms, 0)
+	}
 	l.saved = len(l.batches)
 	return nil
 }
@@ -135,23 +137,24 @@ type checkpoints struct {
 	fail error
 }
 
-func (c *checkpoints) Load(fn func(store.Record) error) (store.Header, error) {
+func (c *checkpoints) Load(fn store.LoadFunc) error {
 	var h store.Header
 	b, err := fs.ReadFile(c.fsys, "/state/state.db", 1<<30)
 	if err != nil {
-		return h, nil
+		return nil
 	}
 	h.Index, h.Term = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
 	h.Conf = b[17 : 17+b[16]]
 	b = b[17+b[16]:]
-	for len(b) > 0 {
-		n := binary.BigEndian.Uint32(b[8:])
-		if err := fn(store.Record{Bucket: "list", Key: b[:8], Value: b[12 : 12+n]}); err != nil {
-			return h, err
+	return fn(h, func(yield func(store.Record, error) bool) {
+		for len(b) > 0 {
+			n := binary.BigEndian.Uint32(b[8:])
+			if !yield(store.Record{Bucket: "list", Key: b[:8], Value: b[12 : 12+n]}, nil) {
+				return
+			}
+			b = b[12+n:]
 		}
-		b = b[12+n:]
-	}
-	return h, nil
+	})
 }
 
 func (c *checkpoints) Commit(h store.Header, changes iter.Seq[store.Record]) error {
@@ -161,13 +164,18 @@ func (c *checkpoints) Commit(h store.Header, changes iter.Seq[store.Record]) err
 	b := binary.BigEndian.AppendUint64(nil, h.Index)
 	b = binary.BigEndian.AppendUint64(b, h.Term)
 	b = append(append(b, byte(len(h.Conf))), h.Conf...)
-	add := func(r store.Record) error {
+	add := func(r store.Record) {
 		b = append(b, r.Key...)
 		b = binary.BigEndian.AppendUint32(b, uint32(len(r.Value)))
 		b = append(b, r.Value...)
-		return nil
 	}
-	if _, err := c.Load(add); err != nil {
+	err := c.Load(func(_ store.Header, records iter.Seq2[store.Record, error]) error {
+		for r := range records {
+			add(r)
+		}
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	for r := range changes {
@@ -193,7 +201,7 @@ func open(fsys fs.FS, change ...func(*Config)) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = m.store.Load(m.list.restore); err == nil {
+	if err = m.store.Load(m.list.restore); err == nil {
 		cfg := Config{Store: m.store, Machine: m.list, Logger: zerolog.Nop()}
 		for _, fn := range change {
 			fn(&cfg)
@@ -266,7 +274,9 @@ func TestBatchesAreAppliedInOrderAndSurvive(t *testing.T) {
 func TestReplayWithoutCheckpoint(t *testing.T) {
 	disk := newDisk(t)
 	m := mustOpen(t, disk)
-	proposeN(t, m, 2000)
+	for range 40 {
+		proposeN(t, m, 50)
+	}
 	kept := disk.Survivor(fs.LoseAll, 0)
 	m.stop(t)
 	m = mustOpen(t, kept)

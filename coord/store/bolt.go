@@ -59,7 +59,7 @@ func (b *bolt) open(path string, readOnly bool) (*bbolt.DB, error) {
 		return nil, fmt.Errorf("%s is locked by another process: wait for the backup or the tool that reads it, then start again", path)
 	}
 	if err != nil {
-		return nil, &DamageError{File: path, Offset: -1, Reason: err.Error(), Way: boltWay}
+		return nil, b.damage(err.Error())
 	}
 	return db, nil
 }
@@ -69,55 +69,61 @@ const boltWay = "Restore the file from a backup; the log must reach back to that
 func (b *bolt) Close() error { return nil }
 
 // Load implements Checkpoints.
-func (b *bolt) Load(fn func(Record) error) (h Header, err error) {
+func (b *bolt) Load(fn LoadFunc) (err error) {
 	if err := os.Remove(b.tmp()); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a first Commit that was interrupted
-		return h, err
+		return err
 	}
 	if _, err := os.Stat(b.path); errors.Is(err, fs.ErrNotExist) {
-		return h, nil
+		return nil
 	}
 	if err := b.makeDurable(); err != nil {
-		return h, err
+		return err
 	}
-	// bbolt panics on pages that make no sense.
-	defer func() {
-		if p := recover(); p != nil {
-			err = &DamageError{File: b.path, Offset: -1, Reason: fmt.Sprint(p), Way: boltWay}
-		}
-	}()
 	db, err := b.open(b.path, true)
 	if err != nil {
-		return h, err
+		return err
 	}
 	defer db.Close()
-	err = db.View(func(tx *bbolt.Tx) error {
-		var want, got totals
-		if h, want, err = readCheckpoint(tx); err != nil {
-			return err
-		}
-		recs := tx.Bucket([]byte(bucketRecs))
-		if recs == nil {
-			return errors.New("bucket records is missing")
-		}
-		err := recs.ForEachBucket(func(name []byte) error {
-			return loadBucket(tx, recs.Bucket(name), string(name), &got, fn)
-		})
+	return db.View(func(tx *bbolt.Tx) (err error) {
+		// bbolt panics on pages that make no sense.
+		defer func() {
+			if p := recover(); p != nil {
+				err = b.damage(fmt.Sprint(p))
+			}
+		}()
+		h, want, err := readCheckpoint(tx)
 		if err != nil {
-			return err
+			return b.damage(err.Error())
 		}
-		if got != want {
-			return fmt.Errorf("it holds %d records (checksum %08x), but was written with %d (%08x)", got.count, got.sum, want.count, want.sum)
-		}
-		return nil
+		return fn(h, func(yield func(Record, error) bool) {
+			if err := loadRecords(tx, want, func(r Record) bool { return yield(r, nil) }); err != nil && err != errStop {
+				yield(Record{}, b.damage(err.Error()))
+			}
+		})
 	})
-	var user callbackError
-	switch {
-	case errors.As(err, &user):
-		return h, user.error
-	case err != nil:
-		return h, &DamageError{File: b.path, Offset: -1, Reason: err.Error(), Way: boltWay}
+}
+
+func (b *bolt) damage(reason string) error {
+	return &DamageError{File: b.path, Offset: -1, Reason: reason, Way: boltWay}
+}
+
+// errStop ends loadRecords because its caller has enough.
+var errStop = errors.New("stopped")
+
+// loadRecords yields all records and compares what they are together with want.
+func loadRecords(tx *bbolt.Tx, want totals, yield func(Record) bool) error {
+	recs := tx.Bucket([]byte(bucketRecs))
+	if recs == nil {
+		return errors.New("bucket records is missing")
 	}
-	return h, nil
+	var got totals
+	err := recs.ForEachBucket(func(name []byte) error {
+		return loadBucket(tx, recs.Bucket(name), string(name), &got, yield)
+	})
+	if err == nil && got != want {
+		err = fmt.Errorf("it holds %d records (checksum %08x), but was written with %d (%08x)", got.count, got.sum, want.count, want.sum)
+	}
+	return err
 }
 
 // makeDurable syncs what another process may have left in the page cache.
@@ -133,16 +139,13 @@ func (b *bolt) makeDurable() error {
 	return seam.OS.SyncDir(filepath.Dir(b.path))
 }
 
-// callbackError tells an error of Load's caller from one of the file.
-type callbackError struct{ error }
-
 // totals are what a checkpoint says about all its records together.
 type totals struct {
 	count uint64
 	sum   uint32
 }
 
-func loadBucket(tx *bbolt.Tx, bk *bbolt.Bucket, name string, t *totals, fn func(Record) error) error {
+func loadBucket(tx *bbolt.Tx, bk *bbolt.Bucket, name string, t *totals, yield func(Record) bool) error {
 	err := bk.ForEach(func(k, v []byte) error {
 		value, crc, ok := unseal(name, k, v)
 		if !ok {
@@ -150,8 +153,8 @@ func loadBucket(tx *bbolt.Tx, bk *bbolt.Bucket, name string, t *totals, fn func(
 		}
 		t.count++
 		t.sum ^= crc
-		if err := fn(Record{name, k, value}); err != nil {
-			return callbackError{err}
+		if !yield(Record{name, k, value}) {
+			return errStop
 		}
 		return nil
 	})
@@ -175,8 +178,8 @@ func loadBucket(tx *bbolt.Tx, bk *bbolt.Bucket, name string, t *totals, fn func(
 	}
 	slices.SortFunc(list, func(a, b Record) int { return slices.Compare(a.Key, b.Key) })
 	for _, r := range list {
-		if err := fn(r); err != nil {
-			return callbackError{err}
+		if !yield(r) {
+			return errStop
 		}
 	}
 	return nil

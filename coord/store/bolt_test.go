@@ -23,19 +23,40 @@ func records(list ...Record) iter.Seq[Record] {
 	}
 }
 
+// each calls fn with each record.
+func each(records iter.Seq2[Record, error], fn func(Record) error) error {
+	for r, err := range records {
+		if err == nil {
+			err = fn(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readAll reads every record and drops it.
+func readAll(_ Header, records iter.Seq2[Record, error]) error {
+	return each(records, func(Record) error { return nil })
+}
+
 func dump(t testing.TB, c Checkpoints) (Header, []string) {
 	t.Helper()
 	var list []string
-	h, err := c.Load(func(r Record) error {
-		key := string(r.Key)
-		if len(key) > 20 {
-			key = fmt.Sprintf("%.3s…%d", key, len(key))
-		}
-		list = append(list, fmt.Sprintf("%s %s %s", r.Bucket, key, r.Value))
-		return nil
-	})
-	must(t, err)
-	return h, list
+	var head Header
+	must(t, c.Load(func(h Header, records iter.Seq2[Record, error]) error {
+		head = h
+		return each(records, func(r Record) error {
+			key := string(r.Key)
+			if len(key) > 20 {
+				key = fmt.Sprintf("%.3s…%d", key, len(key))
+			}
+			list = append(list, fmt.Sprintf("%s %s %s", r.Bucket, key, r.Value))
+			return nil
+		})
+	}))
+	return head, list
 }
 
 func TestBoltCheckpoint(t *testing.T) {
@@ -66,7 +87,9 @@ func TestBoltCheckpoint(t *testing.T) {
 		t.Errorf("%+v %q", h, list)
 	}
 	enough := errors.New("enough")
-	if _, err := c.Load(func(Record) error { return enough }); err != enough {
+	if err := c.Load(func(_ Header, records iter.Seq2[Record, error]) error {
+		return each(records, func(Record) error { return enough })
+	}); err != enough {
 		t.Errorf("error of the caller: %v", err)
 	}
 }
@@ -137,7 +160,7 @@ func TestBoltNoticesDamage(t *testing.T) {
 			path := build(t)
 			do(t, path)
 			var d *DamageError
-			if _, err := OpenBolt(path).Load(func(Record) error { return nil }); !errors.As(err, &d) || d.File != path || d.Way == "" {
+			if err := OpenBolt(path).Load(readAll); !errors.As(err, &d) || d.File != path || d.Way == "" {
 				t.Errorf("loaded: %v", err)
 			}
 		})
@@ -177,17 +200,19 @@ func TestBoltIsAMap(t *testing.T) {
 			}
 		}
 		var last string
-		if _, err := c.Load(func(r Record) error {
-			k := r.Bucket + string(r.Key)
-			if model[k] != string(r.Value) {
-				return fmt.Errorf("%.10q is %q, want %q", k, r.Value, model[k])
-			}
-			delete(model, k)
-			if len(r.Key) <= boltKeyMax && k <= last {
-				return fmt.Errorf("%q after %q", k, last)
-			}
-			last = k
-			return nil
+		if err := c.Load(func(_ Header, records iter.Seq2[Record, error]) error {
+			return each(records, func(r Record) error {
+				k := r.Bucket + string(r.Key)
+				if model[k] != string(r.Value) {
+					return fmt.Errorf("%.10q is %q, want %q", k, r.Value, model[k])
+				}
+				delete(model, k)
+				if len(r.Key) <= boltKeyMax && k <= last {
+					return fmt.Errorf("%q after %q", k, last)
+				}
+				last = k
+				return nil
+			})
 		}); err != nil {
 			t.Fatal(err)
 		}

@@ -19,15 +19,18 @@ type Header struct {
 	Meta []byte
 }
 
+// LoadFunc takes a checkpoint in. Load returns its error.
+type LoadFunc func(h Header, records iter.Seq2[Record, error]) error
+
 // Checkpoints keeps one checkpoint: the state at exactly one log index. Commit replaces it by a later one in one step: after
 // a crash at any moment Load finds the old one or the new one. The real implementation is bbolt; tests put a file in its
 // place. One goroutine at a time.
 type Checkpoints interface {
-	// Load returns the header and passes every record to fn, bucket by bucket in the order of their names and in the order
-	// of the keys within. The record's slices are valid until fn returns. An error of fn ends Load. Without a checkpoint the
-	// header is zero and fn is not called. What Load returns is durable, also if the process that committed it died while it did:
-	// the log behind it is removed on the strength of it.
-	Load(fn func(Record) error) (Header, error)
+	// Load calls fn with the header and the records, bucket by bucket in the order of their names and in the order of the keys
+	// within; not at all if there is no checkpoint. A record is valid until the next one is asked for. An error among the
+	// records means that the checkpoint cannot be read, and ends them; fn returns it. What Load gives out is durable, also if
+	// the process that committed it died while it did: the log behind it is removed on the strength of it.
+	Load(fn LoadFunc) error
 	// Commit applies the changes and sets the header; it returns once both are durable. The slices of a record may be reused
 	// by the iterator after the next one was asked for.
 	Commit(h Header, changes iter.Seq[Record]) error

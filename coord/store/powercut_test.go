@@ -25,35 +25,37 @@ type fileCheckpoints struct {
 
 func (f fileCheckpoints) path() string { return filepath.Join(f.dir, "state.db") }
 
-func (f fileCheckpoints) Load(fn func(Record) error) (Header, error) {
+func (f fileCheckpoints) Load(fn LoadFunc) error {
 	if err := f.fsys.SyncDir(f.dir); err != nil {
-		return Header{}, err
+		return err
 	}
 	b, err := fs.ReadFile(f.fsys, f.path(), 1<<20)
 	if errors.Is(err, os.ErrNotExist) {
-		return Header{}, nil
+		return nil
 	}
 	if err != nil {
-		return Header{}, err
+		return err
 	}
 	var h Header
 	lines := strings.Split(string(b), "\n")
 	if _, err := fmt.Sscanf(lines[0], "%d %d", &h.Index, &h.Term); err != nil {
-		return h, err
+		return err
 	}
-	for _, l := range lines[1:] {
-		if k, v, ok := strings.Cut(l, "="); ok {
-			if err := fn(Record{"b", []byte(k), []byte(v)}); err != nil {
-				return h, err
+	return fn(h, func(yield func(Record, error) bool) {
+		for _, l := range lines[1:] {
+			if k, v, ok := strings.Cut(l, "="); ok && !yield(Record{"b", []byte(k), []byte(v)}, nil) {
+				return
 			}
 		}
-	}
-	return h, nil
+	})
 }
 
 func (f fileCheckpoints) Commit(h Header, changes iter.Seq[Record]) error {
 	state := map[string]string{}
-	if _, err := f.Load(func(r Record) error { state[string(r.Key)] = string(r.Value); return nil }); err != nil {
+	err := f.Load(func(_ Header, records iter.Seq2[Record, error]) error {
+		return each(records, func(r Record) error { state[string(r.Key)] = string(r.Value); return nil })
+	})
+	if err != nil {
 		return err
 	}
 	for r := range changes {
@@ -104,17 +106,19 @@ func (l *life) load() error {
 	if err != nil {
 		return err
 	}
-	h, err := l.s.Load(func(r Record) error {
-		var i int
-		fmt.Sscan(string(r.Key), &i)
-		l.state = append(l.state, make([]string, max(0, i-len(l.state)))...)
-		l.state[i-1] = string(r.Value)
-		return nil
+	err = l.s.Load(func(_ Header, records iter.Seq2[Record, error]) error {
+		return each(records, func(r Record) error {
+			var i int
+			fmt.Sscan(string(r.Key), &i)
+			l.state = append(l.state, make([]string, max(0, i-len(l.state)))...)
+			l.state[i-1] = string(r.Value)
+			return nil
+		})
 	})
 	if err != nil {
 		return err
 	}
-	if uint64(len(l.state)) != h.Index {
+	if h := l.s.Header(); uint64(len(l.state)) != h.Index {
 		return fmt.Errorf("checkpoint at %d holds %d entries", h.Index, len(l.state))
 	}
 	log := l.s.Log()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"iter"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -201,41 +202,44 @@ func (s *Store) Cluster() uint64 { return s.meta.cluster }
 // Member is this member's number in its group.
 func (s *Store) Member() uint64 { return s.meta.member }
 
-// Load passes the records of the checkpoint to fn, as Checkpoints.Load does, and opens the log behind it. To be called once, before
-// anything below.
-func (s *Store) Load(fn func(Record) error) (Header, error) {
-	var err error
-	if s.header, err = s.o.Checkpoints.Load(fn); err != nil {
-		return Header{}, err
+// Load gives the checkpoint to fn, as Checkpoints.Load does, and opens the log behind it. To be called once, before anything
+// below.
+func (s *Store) Load(fn LoadFunc) error {
+	err := s.o.Checkpoints.Load(func(h Header, records iter.Seq2[Record, error]) error {
+		s.header = h
+		return fn(h, records)
+	})
+	if err != nil {
+		return err
 	}
 	s.log, err = OpenLog(LogOptions{
 		FS: s.o.FS, Dir: filepath.Join(s.o.LogDir, "log"), Cluster: s.meta.cluster, Index: s.header.Index, Term: s.header.Term,
 		Fresh: s.meta.fresh && s.header.Index == 0, SegmentBytes: s.o.SegmentBytes, Logger: s.o.Logger,
 	})
 	if err != nil {
-		return Header{}, err
+		return err
 	}
 	if s.meta.fresh {
 		// From now on a missing log is a loss. The directory of the log is made durable with it.
 		s.meta.fresh = false
 		if err := s.o.FS.SyncDir(s.o.LogDir); err != nil {
-			return Header{}, err
+			return err
 		}
 		if err := s.writeMeta(); err != nil {
-			return Header{}, err
+			return err
 		}
 	}
-	return s.header, nil
+	return nil
 }
 
-// Header is that of the checkpoint that was loaded.
+// Header is that of the checkpoint that was loaded; zero if there is none.
 func (s *Store) Header() Header { return s.header }
 
 // Log is the write-ahead log behind the checkpoint.
 func (s *Store) Log() *Log { return s.log }
 
 // Commit makes a checkpoint durable. It may run beside the Log's goroutine, one at a time.
-func (s *Store) Commit(h Header, records func(yield func(Record) bool)) error {
+func (s *Store) Commit(h Header, records iter.Seq[Record]) error {
 	return s.o.Checkpoints.Commit(h, records)
 }
 

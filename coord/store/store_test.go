@@ -22,7 +22,7 @@ func openStore(dir string, change ...func(*Options)) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Load(func(Record) error { return nil }); err != nil {
+	if err := s.Load(readAll); err != nil {
 		s.Close()
 		return nil, err
 	}

@@ -1,0 +1,265 @@
+package coord
+
+import (
+	"errors"
+	"iter"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ottla/coord/config"
+	"ottla/coord/ensemble"
+	"ottla/coord/server"
+	"ottla/coord/state"
+	"ottla/coord/store"
+	"ottla/internal/fs"
+)
+
+// Options is what a Server is made of.
+type Options struct {
+	Config *config.Config // nil is config.Default
+	Logger zerolog.Logger
+	// FS is the file system of the log; nil is the operating system's.
+	FS fs.FS
+	// Now is the wall clock; nil is time.Now.
+	Now func() time.Time
+	// Checkpoints is where the checkpoint is kept; nil is bbolt in the data directory. Must be set with an FS that is not the
+	// operating system's.
+	Checkpoints store.Checkpoints
+}
+
+// Server is a running coordinator. Safe for concurrent use.
+type Server struct {
+	o        Options
+	cfg      *config.Config
+	listener net.Listener
+	store    *store.Store
+	state    *state.State
+	clients  *server.Server
+	ensemble *ensemble.Ensemble
+
+	closing sync.Once
+	closed  chan struct{} // closed when Close has begun
+	err     error         // of closing
+}
+
+// New recovers the data and takes the port; Serve comes next. If it fails nothing is left open. The error says what is wrong, what
+// would happen otherwise, and how to mend it.
+func New(o Options) (_ *Server, err error) {
+	s := &Server{o: o, cfg: o.Config, closed: make(chan struct{})}
+	s.setDefaults()
+	defer func() {
+		if err != nil {
+			s.stop()
+		}
+	}()
+	started := time.Now()
+	if err := s.listen(); err != nil { // first: a port that is taken is the most frequent mistake, and costs nothing to find
+		return nil, err
+	}
+	if err := s.openStore(); err != nil { // locks the directory
+		return nil, err
+	}
+	s.state = state.New()
+	if err := s.store.Load(s.restore); err != nil { // the checkpoint, then the log behind it
+		return nil, explain(err, s.cfg)
+	}
+	if s.clients, err = server.New(s.serverConfig(), s.state, proposals{s}); err != nil { // hears of what is applied from here on
+		return nil, err
+	}
+	if s.ensemble, err = ensemble.New(s.ensembleConfig()); err != nil { // replays the log, opens a new term
+		return nil, explain(err, s.cfg)
+	}
+	s.clients.Start() // sessions' clocks begin to run
+	rec, stats := s.store.Log().Recovered(), s.ensemble.Stats()
+	s.o.Logger.Info().Stringer("address", s.Addr()).Str("dataDir", s.cfg.DataDir).Uint64("checkpoint", s.store.Header().Index).
+		Uint64("replayed", rec.Entries).Uint64("term", stats.Term).Dur("took", time.Since(started)).Msg("coordinator is ready")
+	return s, nil
+}
+
+// stop is New backwards. It runs when New fails, with what there is so far, and in Close.
+func (s *Server) stop() error {
+	var errs []error
+	if s.clients != nil {
+		// The log may hold a proposer up; it ends together with the log.
+		done := make(chan error, 1)
+		go func() { done <- s.clients.Close() }()
+		if s.ensemble != nil {
+			errs = append(errs, s.stopEnsemble(done))
+		} else {
+			errs = append(errs, <-done)
+		}
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.listener != nil {
+		if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// stopEnsemble waits until the clients are gone, so that nothing more is proposed, then stops the ensemble.
+func (s *Server) stopEnsemble(clients <-chan error) error {
+	select {
+	case err := <-clients:
+		return errors.Join(err, s.ensemble.Close())
+	case <-s.ensemble.Failed():
+		return errors.Join(s.ensemble.Close(), <-clients)
+	}
+}
+
+// Serve accepts clients until Close, and then returns nil, or until the coordinator fails: then it closes it and says why.
+func (s *Server) Serve() error {
+	served := make(chan error, 1)
+	go func() { served <- s.clients.Serve(s.listener) }()
+	var err error
+	select {
+	case err = <-served:
+		if errors.Is(err, server.ErrClosed) {
+			err = nil // Close tells
+		}
+	case <-s.ensemble.Failed():
+		err = explain(s.ensemble.Err(), s.cfg)
+		s.o.Logger.Error().Err(err).Msg("the coordinator cannot go on")
+	case <-s.closed:
+	}
+	if cerr := s.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// Close disconnects the clients, whose sessions live on in the log, makes a last checkpoint and stops. It returns after all of that, also when
+// called more than once.
+func (s *Server) Close() error {
+	s.closing.Do(func() {
+		close(s.closed)
+		s.err = s.stop()
+	})
+	return s.err
+}
+
+// Addr is where clients connect to.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+func (s *Server) setDefaults() {
+	if s.cfg == nil {
+		s.cfg = config.Default()
+	}
+	if s.o.FS == nil {
+		s.o.FS = fs.OS
+	}
+	if s.o.Now == nil {
+		s.o.Now = time.Now
+	}
+}
+
+func (s *Server) listen() error {
+	l, err := net.Listen("tcp", s.cfg.Addr())
+	if err != nil {
+		return explainListen(err, s.cfg)
+	}
+	s.listener = l
+	return nil
+}
+
+func (s *Server) openStore() (err error) {
+	s.store, err = store.Open(store.Options{
+		Dir: s.cfg.DataDir, LogDir: s.cfg.DataLogDir, FS: s.o.FS, Checkpoints: s.o.Checkpoints, SegmentBytes: s.cfg.SegmentBytes,
+		Logger: s.o.Logger,
+	})
+	return explain(err, s.cfg)
+}
+
+// restore puts the checkpoint's records into the state.
+func (s *Server) restore(h store.Header, records iter.Seq2[store.Record, error]) error {
+	return s.state.Restore(h.Index, h.Term, h.Meta, func(yield func(state.Record, error) bool) {
+		for r, err := range records {
+			if !yield(state.Record(r), err) {
+				return
+			}
+		}
+	})
+}
+
+func (s *Server) serverConfig() server.Config {
+	c := s.cfg
+	return server.Config{
+		ServerID: uint8(min(c.MyID, 254)), TickTime: c.TickTime, MinSessionTimeout: c.MinSessionTimeout, MaxSessionTimeout: c.MaxSessionTimeout,
+		MaxClientCnxns: c.MaxClientCnxns, MaxCnxns: c.MaxCnxns, GlobalOutstandingLimit: c.GlobalOutstandingLimit, MaxFrame: c.MaxBuffer,
+		ContainerCheck: c.ContainerCheck, SkipACL: c.SkipACL, ExtendedTypes: c.ExtendedTypes, SuperDigest: c.SuperDigest, Words: c.Words,
+		Conf: server.Conf{
+			ClientPort: s.listener.Addr().(*net.TCPAddr).Port, SecureClientPort: -1, DataDir: c.DataDir, DataLogDir: s.logDir(),
+			DataDirSize: s.sizeOf(c.DataDir), DataLogSize: s.sizeOf(s.logDir()), ListenBacklog: c.ListenBacklog,
+		},
+		Now: s.o.Now, Logger: s.o.Logger,
+	}
+}
+
+func (s *Server) ensembleConfig() ensemble.Config {
+	c := s.cfg
+	return ensemble.Config{
+		Store: s.store, Machine: machine{s.state}, Logger: s.o.Logger, CheckpointTxns: c.CheckpointTxns, CheckpointBytes: c.CheckpointBytes,
+		SlowSync: c.SlowSync,
+	}
+}
+
+// proposals gives the clients' batches to the ensemble, which comes to life after the clients' server.
+type proposals struct{ s *Server }
+
+func (p proposals) Propose(batch []byte) error { return p.s.ensemble.Propose(batch) }
+
+// machine is the state as the ensemble drives it.
+type machine struct{ state *state.State }
+
+func (m machine) Apply(index, term uint64, batch []byte) (int, error) {
+	return m.state.Apply(index, term, batch)
+}
+
+func (m machine) Snapshot() (ensemble.Snapshot, error) {
+	c, err := m.state.Checkpoint()
+	if err != nil {
+		return ensemble.Snapshot{}, err
+	}
+	records := c.Records()
+	return ensemble.Snapshot{Meta: c.Meta, Changes: func(yield func(store.Record) bool) {
+		for r := range records {
+			if !yield(store.Record(r)) {
+				return
+			}
+		}
+	}}, nil
+}
+
+func (s *Server) logDir() string {
+	if s.cfg.DataLogDir != "" {
+		return s.cfg.DataLogDir
+	}
+	return s.cfg.DataDir
+}
+
+// sizeOf sums up the files of a directory, for conf.
+func (s *Server) sizeOf(dir string) func() int64 {
+	return func() (sum int64) {
+		list, err := s.o.FS.ReadDir(dir)
+		if err != nil {
+			return 0
+		}
+		for _, e := range list {
+			if e.IsDir() {
+				if e.Name() == "log" {
+					sum += s.sizeOf(filepath.Join(dir, "log"))()
+				}
+			} else if st, err := e.Info(); err == nil {
+				sum += st.Size()
+			}
+		}
+		return sum
+	}
+}
