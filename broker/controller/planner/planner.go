@@ -78,29 +78,10 @@ func (p *Planner) Step(ev Event) Plan {
 // Knows says whether the topic is known.
 func (p *Planner) Knows(name string) bool { return p.topics[name] != nil }
 
-// TopicNames lists the known topics.
-func (p *Planner) TopicNames() []string {
-	names := make([]string, 0, len(p.topics))
-	for name := range p.topics {
-		names = append(names, name)
-	}
-	return names
-}
-
 // IsDeleting says whether the topic is waiting to be deleted.
 func (p *Planner) IsDeleting(name string) bool {
 	t := p.topics[name]
 	return t != nil && t.deletion != nil
-}
-
-// TopicNamed finds the name of a topic by its id.
-func (p *Planner) TopicNamed(id topic.ID) (string, bool) {
-	for _, t := range p.topics {
-		if t.id == id {
-			return t.name, true
-		}
-	}
-	return "", false
 }
 
 // Broker finds a registered broker.
