@@ -97,7 +97,11 @@ func (f *fetch) decode(body []byte, version int16) error {
 	}
 	for i := range d.count(2) {
 		name, id := f.topic(&d, i)
-		for range d.count(16) {
+		n := d.count(16)
+		if len(f.parts)+n > partitionsMax || len(f.names) > partitionsMax {
+			return errMany
+		}
+		for range n {
 			f.parts = append(f.parts, f.part(&d, name, id))
 		}
 		d.tags(nil)
@@ -106,7 +110,11 @@ func (f *fetch) decode(body []byte, version int16) error {
 		known := len(f.names)
 		for i := range d.count(2) {
 			name, id := f.topic(&d, known+i)
-			for range d.count(4) {
+			n := d.count(4)
+			if len(f.forgotten)+n > partitionsMax {
+				return errMany
+			}
+			for range n {
 				f.forgotten = append(f.forgotten, forgotten{name, id, d.int32()})
 			}
 			d.tags(nil)
@@ -173,6 +181,9 @@ func (f *fetch) part(d *decoder, name string, id topic.ID) fetchPart {
 func (f *fetch) free() {
 	f.release()
 	f.answer.free()
+	if cap(f.parts) > pooledMax || cap(f.names) > pooledMax || cap(f.forgotten) > pooledMax {
+		return
+	}
 	clear(f.parts)
 	clear(f.places)
 	clear(f.forgotten)

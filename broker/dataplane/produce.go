@@ -102,6 +102,9 @@ func (h *Produce) sweep(_ context.Context, reqs []*api.Request) []api.Answer {
 }
 
 func (r *round) free() {
+	if cap(r.groups) > pooledMax {
+		return
+	}
 	clear(r.produces)
 	r.produces = r.produces[:0]
 	for i := range r.groups {

@@ -59,6 +59,9 @@ type producePart struct {
 var produces = sync.Pool{New: func() any { return new(produce) }}
 
 func (q *produce) free() {
+	if cap(q.parts) > pooledMax || cap(q.topics) > pooledMax {
+		return
+	}
 	for i := range q.parts {
 		q.parts[i] = producePart{}
 	}
@@ -85,7 +88,11 @@ func (q *produce) decode(body []byte, version int16) error {
 		} else {
 			t.name = string(name)
 		}
-		for range d.count(5) {
+		n := d.count(5)
+		if len(q.parts)+n > partitionsMax || len(q.topics) > partitionsMax {
+			return errMany
+		}
+		for range n {
 			part := producePart{index: d.int32()}
 			var ok bool
 			part.records, ok = d.bytes()

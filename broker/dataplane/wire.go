@@ -5,7 +5,17 @@ import (
 	"errors"
 )
 
-var errCut = errors.New("request body is cut off or malformed")
+var (
+	errCut  = errors.New("request body is cut off or malformed")
+	errMany = errors.New("request names too many partitions")
+)
+
+// A partition takes nine bytes in a request and hundreds in memory. partitionsMax bounds what a request may name; pooledMax is up
+// to how many the pools keep room for.
+const (
+	partitionsMax = 200_000
+	pooledMax     = 1024
+)
 
 // decoder reads a request body. The first read beyond its end sets bad, and everything after it reads as zero, so that
 // callers check once. Byte fields alias the body.
