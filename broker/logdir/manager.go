@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -397,34 +396,4 @@ func (m *Manager) Delete(p topic.Partition) error {
 	h.dir.doom(path, m.c.Now().Add(delay))
 	m.c.Logger.Info().Str("log", p.String()).Str("dir", h.dir.path).Msg("log is deleted")
 	return nil
-}
-
-// noteName is the file of a note.
-func noteName(name string) string { return ".ottla_" + name }
-
-// SaveNote keeps a small file of the broker's own in every live directory, durable on return.
-func (m *Manager) SaveNote(name string, data []byte) error {
-	for _, d := range m.dirs {
-		if d.failure() != nil {
-			continue
-		}
-		if err := fs.WriteFileAtomic(d.fs, d.path, filepath.Join(d.path, noteName(name)), data); err != nil {
-			_ = m.fileError(d, err) // the others have it
-		}
-	}
-	return m.allOffline()
-}
-
-// LoadNotes reads a note back from each directory that has it.
-func (m *Manager) LoadNotes(name string) [][]byte {
-	var notes [][]byte
-	for _, d := range m.dirs {
-		if d.failure() != nil {
-			continue
-		}
-		if b, err := fs.ReadFile(d.fs, filepath.Join(d.path, noteName(name)), 1<<20); err == nil && !slices.ContainsFunc(notes, func(n []byte) bool { return string(n) == string(b) }) {
-			notes = append(notes, b)
-		}
-	}
-	return notes
 }
