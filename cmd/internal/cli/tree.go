@@ -9,11 +9,13 @@ import (
 	"ottla/cmd/internal/links"
 	"ottla/cmd/internal/output"
 	"ottla/cmd/internal/serve"
+	"ottla/cmd/internal/topic"
 	"ottla/cmd/internal/version"
 )
 
 // named are the commands that the binary is when it is called by their name, with or without an ending.
 var named = map[string]func() *cobra.Command{
+	"kafka-topics":           topic.KafkaTopics,
 	"kafka-server-start":     serve.KafkaServerStart,
 	"zookeeper-server-start": serve.ZooKeeperServerStart,
 }
@@ -42,6 +44,7 @@ Start with ` + "`ottla up`" + `: it runs both in one process, on the usual ports
 		}
 	}
 	add("servers", serve.Up(), serve.Coordinator(), serve.Broker())
+	add("clients", topic.Command())
 	add("", as(), links.Command(slices.Sorted(maps.Keys(named))), version.Command())
 	return cmd
 }
