@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e
 
 import (
@@ -6,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -37,9 +40,12 @@ var build struct {
 	err  error
 }
 
-// Binary builds cmd/ottla once a test run and returns its path.
+// Binary builds cmd/ottla once a test run and returns its path. OTTLA_BINARY names one that is tested instead.
 func Binary(t testing.TB) string {
 	t.Helper()
+	if path := os.Getenv("OTTLA_BINARY"); path != "" {
+		return path
+	}
 	build.once.Do(func() {
 		dir, err := os.MkdirTemp("", "ottla-e2e")
 		if err != nil {
@@ -66,21 +72,42 @@ func Cleanup() {
 	}
 }
 
-// FreePort asks the kernel for a port that nobody listens on.
+var ports struct {
+	mu    sync.Mutex
+	given map[int]bool
+}
+
+// FreePort returns a port that nobody listens on and that is given out once a test run. The kernel's own choice would come from
+// the range of outgoing connections, one of which could take the port while a server is down between a kill and a restart.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	if ports.given == nil {
+		ports.given = map[int]bool{}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	for range 1000 {
+		port := 12000 + rand.IntN(20000)
+		if ports.given[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		ports.given[port] = true
+		return port
+	}
+	t.Fatal("no free port found")
+	return 0
 }
 
 // Process is a running child.
 type Process struct {
 	name string
 	cmd  *exec.Cmd
+	jvm  bool
 	out  *buffer
 	done chan struct{} // closed when it has ended
 	err  error         // of Wait, once done
@@ -89,9 +116,10 @@ type Process struct {
 // Start runs a command in dir. The test ends it if it still runs, and shows the end of its output if the test failed.
 func Start(t testing.TB, dir, name string, command ...string) *Process {
 	t.Helper()
-	p := &Process{name: name, cmd: exec.Command(command[0], command[1:]...), out: &buffer{}, done: make(chan struct{})}
+	p := &Process{name: name, cmd: exec.Command(command[0], command[1:]...), jvm: command[0] == "java", out: &buffer{}, done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.out, p.out
 	p.cmd.WaitDelay = 5 * time.Second
+	p.cmd.SysProcAttr = attr()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
@@ -135,7 +163,11 @@ func (p *Process) Kill() {
 func (p *Process) Stop(t testing.TB) {
 	t.Helper()
 	p.Signal(syscall.SIGTERM)
-	if err := p.Wait(time.Minute); err != nil {
+	err := p.Wait(time.Minute)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 128+int(syscall.SIGTERM) && p.jvm {
+		err = nil // how a JVM ends after its shutdown hooks
+	}
+	if err != nil {
 		t.Errorf("%s did not stop cleanly: %v\n%s", p.name, err, p.out.tail(3000))
 	}
 }
@@ -248,4 +280,13 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-func (b *buffer) tail(n int) string { return last(b.String(), n) }
+// tail is the end of the output, without what a server logs for debugging.
+func (b *buffer) tail(n int) string {
+	var out strings.Builder
+	for line := range strings.Lines(b.String()) {
+		if !strings.HasPrefix(line, `{"level":"debug"`) {
+			out.WriteString(line)
+		}
+	}
+	return last(out.String(), n)
+}
