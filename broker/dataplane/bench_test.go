@@ -15,6 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"ottla/broker/commitlog"
 	"ottla/broker/record"
 )
 
@@ -106,6 +107,17 @@ func BenchmarkProduce16KiB4(b *testing.B)      { benchmarkProduce(b, 16<<10, 4, 
 func BenchmarkProduce64KiB(b *testing.B)       { benchmarkProduce(b, 64<<10, 1, 1) }
 func BenchmarkProduce64KiB4(b *testing.B)      { benchmarkProduce(b, 64<<10, 4, 1) }
 func BenchmarkProduce64KiBAll(b *testing.B)    { benchmarkProduce(b, 64<<10, 1, -1) }
+
+// One fdatasync covers everybody who waits for it (flush.messages=1).
+func benchmarkSynced(b *testing.B, conns int) {
+	tb := newTestBroker(b, nil)
+	tb.make(topicSpec{name: "t", leaders: []int32{0}, log: func(s *commitlog.Settings) { s.FlushMessages = 1 }})
+	records := records100(b, 16<<10)
+	exchangeRaw(b, tb, conns, 5, func(int) []byte { return prebuilt(requestFrame(produceOne(9, -1, "t", 0, records), 1)) }, len(records))
+}
+
+func BenchmarkProduceSynced16KiB(b *testing.B)        { benchmarkSynced(b, 1) }
+func BenchmarkProduceSynced16KiB16Conns(b *testing.B) { benchmarkSynced(b, 16) }
 
 func benchmarkFetch(b *testing.B, size int32, conns int) {
 	tb := benchBroker(b)

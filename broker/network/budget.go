@@ -87,3 +87,14 @@ func (b *budget) contended() bool {
 	defer b.mu.Unlock()
 	return b.changed != nil
 }
+
+// BetweenBrokers says whether the API carries what brokers and controllers say to each other: Fetch, LeaderAndIsr, StopReplica,
+// UpdateMetadata, ControlledShutdown, OffsetForLeaderEpoch, WriteTxnMarkers, AlterPartition, AllocateProducerIds. Consumers
+// send Fetch, too, but small ones.
+func BetweenBrokers(key int16) bool {
+	switch key {
+	case 1, 4, 5, 6, 7, 23, 27, 56, 67:
+		return true
+	}
+	return false
+}

@@ -49,7 +49,8 @@ type conn struct {
 	out     output
 	pending pending
 
-	// since is when the connection began to wait for bytes (Unix nanoseconds), 0 while it does not. Read by the reaper.
+	// since is when the connection began to wait for bytes, on the server's own clock (Server.elapsed), 0 while it does not. Read
+	// by the reaper.
 	since atomic.Int64
 	// partial says that what it waits for is the rest of a request.
 	partial atomic.Bool
@@ -110,12 +111,12 @@ func (c *conn) linger() {
 
 // reap closes the connection if it has been waiting too long: idle for MaxIdle, or with half a request while others wait for
 // the memory that it holds.
-func (c *conn) reap(now time.Time, contended bool) {
+func (c *conn) reap(now time.Duration, contended bool) {
 	since := c.since.Load()
 	if since == 0 {
 		return
 	}
-	waited := now.Sub(time.Unix(0, since))
+	waited := now - time.Duration(since)
 	if c.srv.cfg.MaxIdle > 0 && waited > c.srv.cfg.MaxIdle || contended && c.partial.Load() && waited > c.srv.cfg.RequestTimeout {
 		c.stop()
 	}

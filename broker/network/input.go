@@ -104,7 +104,7 @@ func (c *conn) park() {
 // wait notes for the reaper that the connection waits for bytes.
 func (c *conn) wait(partial bool) {
 	c.partial.Store(partial)
-	c.since.Store(c.srv.cfg.Now().UnixNano())
+	c.since.Store(int64(c.srv.elapsed()))
 }
 
 // fillPortable reads where there are no raw calls. Without a buffer it waits for a length word first.

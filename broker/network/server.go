@@ -30,7 +30,7 @@ type Config struct {
 	RequestTimeout  time.Duration // request.timeout.ms: longest write without progress; 30 s
 
 	// InFlightBytes bounds the memory of half-read and running requests, each connection's first 64 KiB not counted; 256 MiB.
-	// ReservedBytes of it are kept for APIs that Reserved says yes to (requests between brokers); an eighth.
+	// ReservedBytes of it, an eighth, are kept for the APIs that Reserved says yes to; BetweenBrokers.
 	InFlightBytes, ReservedBytes int64
 	Reserved                     func(key int16) bool
 
@@ -47,6 +47,7 @@ type Config struct {
 type Server struct {
 	cfg    Config
 	log    zerolog.Logger
+	born   time.Time
 	budget budget
 	routes routes
 	// portable turns the raw socket calls off, so that tests can run what other systems run.
@@ -83,12 +84,12 @@ func New(cfg Config) *Server {
 		cfg.ReservedBytes = cfg.InFlightBytes / 8
 	}
 	if cfg.Reserved == nil {
-		cfg.Reserved = func(int16) bool { return false }
+		cfg.Reserved = BetweenBrokers
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, conns: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, log: cfg.Logger, born: time.Now(), conns: map[*conn]struct{}{}}
 	s.budget = budget{limit: cfg.InFlightBytes, reserve: cfg.ReservedBytes}
 	s.quit, s.quitNow = context.WithCancel(context.Background())
 	return s
@@ -188,6 +189,9 @@ func (s *Server) admit(nc *net.TCPConn, listener string) {
 	}()
 }
 
+// elapsed is the time since New, never 0. The wall clock may jump; connections must not be closed for that.
+func (s *Server) elapsed() time.Duration { return time.Since(s.born) + 1 }
+
 // each calls f for every connection, without the server's mutex held.
 func (s *Server) each(f func(*conn)) {
 	s.mu.Lock()
@@ -212,7 +216,7 @@ func (s *Server) reaper() {
 	for {
 		select {
 		case <-t.C:
-			now, contended := s.cfg.Now(), s.budget.contended()
+			now, contended := s.elapsed(), s.budget.contended()
 			s.each(func(c *conn) { c.reap(now, contended) })
 		case <-s.quit.Done():
 			return
