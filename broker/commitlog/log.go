@@ -34,7 +34,7 @@ type Log struct {
 	logEnd        atomic.Int64
 	firstUnstable atomic.Int64 // -1: no transaction is open or undecided
 	hw            atomic.Int64
-	generation    atomic.Uint64
+	generation    atomic.Uint64 // odd while a truncation is under way
 	recoveryPoint atomic.Int64
 	epochs        epochs
 
@@ -106,7 +106,7 @@ func (l *Log) SyncedEnd() int64 { return l.sync.end.Load() }
 // each Flush.
 func (l *Log) RecoveryPoint() int64 { return l.recoveryPoint.Load() }
 
-// Generation changes with every truncation.
+// Generation changes with every truncation, when it begins and when it ends.
 func (l *Log) Generation() uint64 { return l.generation.Load() }
 
 // HighWatermark is what SetHighWatermark said last; the log start before that.

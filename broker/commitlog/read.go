@@ -31,8 +31,8 @@ type Slice struct {
 // outside of [LogStart, LogEnd]. It takes no lock. The caller must Release the slice.
 func (l *Log) Read(offset, maxOffset int64, maxBytes int, minOne bool) (Slice, error) {
 	defer l.report()
-	generation := l.generation.Load()
 	for {
+		generation := l.settled()
 		s, err := l.plan(offset, maxOffset, maxBytes, minOne)
 		s.generation = generation
 		if err == nil {
@@ -43,10 +43,8 @@ func (l *Log) Read(offset, maxOffset int64, maxBytes int, minOne bool) (Slice, e
 			return Slice{}, stop
 		}
 		switch {
-		case errors.Is(err, errMoved):
-			continue // the segment was sealed or deleted since its list was loaded
-		case l.generation.Load() != generation:
-			return Slice{}, fmt.Errorf("%w: %s was truncated while it was read", kerr.NotLeaderForPartition, l.o.Partition)
+		case errors.Is(err, errMoved), l.generation.Load() != generation:
+			continue
 		case errors.Is(err, kerr.OffsetOutOfRange):
 			return Slice{}, err
 		case errors.Is(err, errTorn):
@@ -56,7 +54,19 @@ func (l *Log) Read(offset, maxOffset int64, maxBytes int, minOne bool) (Slice, e
 	}
 }
 
-// errMoved says that a segment is no longer where its list says.
+// settled is the log's generation between two truncations, waiting for the end of one that is under way. What fails afterwards while
+// the generation is another may have failed because of that.
+func (l *Log) settled() uint64 {
+	for {
+		if g := l.generation.Load(); g&1 == 0 {
+			return g
+		}
+		l.mu.Lock()   // truncations hold it
+		l.mu.Unlock() //nolint:staticcheck // nothing to do in between
+	}
+}
+
+// errMoved says that a segment was sealed or deleted since the list was loaded: look again.
 var errMoved = errors.New("segment is no longer listed")
 
 func (l *Log) plan(offset, maxOffset int64, maxBytes int, minOne bool) (Slice, error) {

@@ -58,7 +58,7 @@ func (l *Log) loadSegments(bases []int64) (end int64, removed bool, err error) {
 		}
 		l.pushSegment(s)
 		if w.replay < s.next {
-			if err := l.replaySealed(s, w.replay); err != nil {
+			if err := l.replaySealed(&l.producers, s, w.replay); err != nil {
 				return 0, false, err
 			}
 		}
@@ -275,8 +275,7 @@ func (l *Log) rebuild(base, next int64) (*segment, error) {
 	return s.sealed(next, st.ModTime().UnixMilli()), nil
 }
 
-// rebuildTxns finds the aborted transactions of a sealed segment: from its index as far as that is whole, else by replay from the
-// snapshot before it.
+// rebuildTxns finds the aborted transactions of a segment: from its index if that is whole, else by replay.
 func (l *Log) rebuildTxns(s *segment) ([]AbortedTxn, error) {
 	b, err := fs.ReadFile(l.o.FS, name(l.dir, s.base, suffixes[txnIndexFile]), math.MaxInt32)
 	if gone(err) {
@@ -285,15 +284,38 @@ func (l *Log) rebuildTxns(s *segment) ([]AbortedTxn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if good := goodTxns(b); len(good)*txnEntrySize == len(b) {
+	return l.wholeTxns(s, b)
+}
+
+// wholeTxns decodes a transaction index, b. If it is damaged the segment is replayed, on the state of the newest snapshot before it and
+// the segments in between.
+func (l *Log) wholeTxns(s *segment, b []byte) ([]AbortedTxn, error) {
+	good := goodTxns(b)
+	if len(good)*txnEntrySize == len(b) {
 		return good, nil
 	}
+	l.o.Logger.Warn().Str("log", l.o.Partition.String()).Int64("segment", s.base).Msg("transaction index is damaged and is built anew")
 	var state producer.State
-	if entries, err := l.readSnapshot(s.base); err == nil {
-		state.Load(entries, 0, never)
+	from := int64(0)
+	for i := len(l.snapshots) - 1; i >= 0; i-- {
+		if l.snapshots[i] > s.base {
+			continue
+		}
+		if entries, err := l.readSnapshot(l.snapshots[i]); err == nil {
+			state.Load(entries, 0, never)
+			from = l.snapshots[i]
+			break
+		}
+	}
+	for _, before := range *l.segments.Load() {
+		if before.next > from && before.base < s.base {
+			if err := l.replaySealed(&state, before, from); err != nil {
+				return nil, err
+			}
+		}
 	}
 	var found []AbortedTxn
-	_, err = l.entries(s, 0, func(pos int64, e record.EntryInfo, sc *scanner) error {
+	_, err := l.entries(s, 0, func(pos int64, e record.EntryInfo, sc *scanner) error {
 		return replay(&state, pos, e, sc, 0, func(t producer.Txn, lastStable int64) {
 			found = append(found, AbortedTxn{t.ProducerID, t.First, t.Last, lastStable})
 		})
@@ -304,8 +326,8 @@ func (l *Log) rebuildTxns(s *segment) ([]AbortedTxn, error) {
 	return found, err
 }
 
-// replaySealed takes the batches from offset on into the producers' state.
-func (l *Log) replaySealed(s *segment, offset int64) error {
+// replaySealed takes the segment's batches from offset on into a state.
+func (l *Log) replaySealed(state *producer.State, s *segment, offset int64) error {
 	h, err := l.open(s, logFile)
 	if err != nil {
 		return err
@@ -317,7 +339,7 @@ func (l *Log) replaySealed(s *segment, offset int64) error {
 		if !reaches(e, offset) {
 			return nil
 		}
-		return replay(&l.producers, pos, e, sc, l.seen(s.modified), nil)
+		return replay(state, pos, e, sc, l.seen(s.modified), nil)
 	})
 	if errors.Is(err, errTorn) {
 		l.o.Logger.Error().Err(err).Str("log", l.o.Partition.String()).Int64("segment", s.base).Msg("segment is damaged")
@@ -392,7 +414,11 @@ func (l *Log) loadIndexes(s *segment, limit, replay int64) (from int64, err erro
 	if f.times > 0 {
 		f.last = decodeTime(b[timeIndexFile][(f.times-1)*timeEntrySize:])
 	}
-	for _, t := range goodTxns(b[txnIndexFile]) {
+	txns, err := l.wholeTxns(s, b[txnIndexFile])
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range txns {
 		if t.LastOffset < replay && s.fits(t.LastOffset) {
 			a.ix.txns.add(t)
 		}
@@ -457,10 +483,17 @@ func (l *Log) walkSegment(s *segment, from int64, w walk) (end, size int64, cut,
 	if st, err := s.active.file.file.Stat(); err == nil {
 		seen = l.seen(st.ModTime().UnixMilli())
 	}
+	// No checksum covers offset and epoch, and a power cut may take just the sector that they are in: neither goes back. An offset
+	// that jumps ahead is kept, as Kafka does; so the measure is the last batch that directly followed the one before it.
+	firm, epoch := s.base, int32(-1)
 	size, err = l.entries(s, from, func(pos int64, e record.EntryInfo, sc *scanner) error {
-		if !s.fits(e.LastOffset) {
-			return fmt.Errorf("%w at byte %d: offset %d cannot be in the segment of %d", errTorn, pos, e.LastOffset, s.base)
+		if !s.fits(e.LastOffset) || e.BaseOffset < firm || e.Magic == 2 && e.LeaderEpoch < epoch {
+			return fmt.Errorf("%w at byte %d: offset %d of epoch %d cannot be in the segment of %d behind offset %d of epoch %d", errTorn, pos, e.LastOffset, e.LeaderEpoch, s.base, firm, epoch)
 		}
+		if e.BaseOffset == firm || pos == from {
+			firm = e.NextOffset()
+		}
+		epoch = max(epoch, e.LeaderEpoch)
 		if reaches(e, w.check) {
 			if err := sc.check(pos, e); err != nil {
 				return err

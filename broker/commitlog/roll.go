@@ -46,9 +46,10 @@ func (l *Log) rollLocked(base, now int64) error {
 	}
 	segs := *l.segments.Load()
 	segs = append(slices.Clone(segs[:len(segs)-1]), old.sealed(base, now), s)
-	// The descriptor stays open in the cache for those who read on, and is closed when nobody does.
-	l.o.Cache.give(fileKey{old.id, logFile}, old.active.file)
 	l.segments.Store(&segs)
+	// The descriptor stays open in the cache for those who read on, and is closed when nobody does. Only now: who finds it closed
+	// must find another list.
+	l.o.Cache.give(fileKey{old.id, logFile}, old.active.file)
 	return nil
 }
 

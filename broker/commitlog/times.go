@@ -56,7 +56,7 @@ func (l *Log) MaxTimestamp() (TimestampOffset, bool, error) {
 func (l *Log) search(fn func([]*segment) (TimestampOffset, bool, error)) (TimestampOffset, bool, error) {
 	defer l.report()
 	for {
-		list := l.segments.Load()
+		generation, list := l.settled(), l.segments.Load()
 		if err := l.Err(); err != nil {
 			return TimestampOffset{}, false, err
 		}
@@ -66,7 +66,7 @@ func (l *Log) search(fn func([]*segment) (TimestampOffset, bool, error)) (Timest
 			return found, ok, nil
 		case l.Err() != nil:
 			return TimestampOffset{}, false, l.Err()
-		case l.segments.Load() != list:
+		case l.segments.Load() != list || l.generation.Load() != generation:
 			continue
 		case errors.Is(err, errTorn) || errors.Is(err, kerr.CorruptMessage):
 			return TimestampOffset{}, false, fmt.Errorf("%w: %s: %w", kerr.CorruptMessage, l.o.Partition, err)
@@ -172,14 +172,14 @@ func (l *Log) OffsetsBefore(ts int64, n int) []int64 {
 func (l *Log) AbortedTxns(from, to int64) ([]AbortedTxn, error) {
 	defer l.report()
 	for {
-		list := l.segments.Load()
+		generation, list := l.settled(), l.segments.Load()
 		found, err := l.abortedIn(*list, from, to)
 		switch {
 		case err == nil:
 			return found, nil
 		case l.Err() != nil:
 			return nil, l.Err()
-		case l.segments.Load() == list:
+		case l.segments.Load() == list && l.generation.Load() == generation:
 			return nil, l.fileError(err)
 		case from < l.logStart.Load():
 			return nil, fmt.Errorf("%w: %s was deleted up to %d", kerr.OffsetOutOfRange, l.o.Partition, l.logStart.Load())

@@ -39,7 +39,9 @@ func (l *Log) truncate(fn func() error) error {
 	if err := l.writableLocked(); err != nil {
 		return err
 	}
+	// Odd while it lasts: whoever planned a read before is no longer valid, and whoever plans one waits.
 	l.generation.Add(1)
+	defer l.generation.Add(1)
 	if err := fn(); err != nil {
 		return l.failed(fmt.Errorf("truncate: %w", err))
 	}
@@ -201,7 +203,7 @@ func (l *Log) reloadProducersLocked(end int64) error {
 	from := l.loadProducersLocked(end)
 	for _, s := range *l.segments.Load() {
 		if s.next > from {
-			if err := l.replaySealed(s, from); err != nil {
+			if err := l.replaySealed(&l.producers, s, from); err != nil {
 				return err
 			}
 		}
