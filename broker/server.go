@@ -252,7 +252,7 @@ func (s *Server) bind(ctx context.Context) error {
 	s.started("features", quietly(s.features.Close))
 	nc := network.Config{
 		Registry: api.NewRegistry(), MaxRequestBytes: int(c.Network.RequestMaxBytes), MaxIdle: c.Network.MaxIdle, RequestTimeout: c.RequestTimeout,
-		Reserved: betweenBrokers, SendBufferBytes: int(c.Network.SendBufferBytes), ReceiveBufferBytes: int(c.Network.ReceiveBufferBytes),
+		SendBufferBytes: int(c.Network.SendBufferBytes), ReceiveBufferBytes: int(c.Network.ReceiveBufferBytes),
 		Logger: s.log, Now: s.o.Now,
 	}
 	for _, l := range c.Network.Listeners {
@@ -361,16 +361,6 @@ func (s *Server) hostname() string {
 		return name
 	}
 	return "localhost"
-}
-
-// betweenBrokers names the APIs that must find room when clients have taken it all: what waits for them is what clients wait
-// for.
-func betweenBrokers(key int16) bool {
-	switch key {
-	case 4, 5, 6, 7, 67: // LeaderAndIsr, StopReplica, UpdateMetadata, ControlledShutdown, AllocateProducerIds
-		return true
-	}
-	return false
 }
 
 // elected and resigned tell the coordinators which partitions of their topics are here.

@@ -53,7 +53,7 @@ type Streamed interface {
 	Response
 	// Size is the exact number of bytes that Stream will write.
 	Size() int64
-	// Stream writes the body. w is the connection; it may offer io.ReaderFrom for sendfile. An error closes the connection.
+	// Stream writes the body. w is the connection; it may be a network.FileWriter, for sendfile. An error closes the connection.
 	Stream(w Writer) error
 	// Close releases what the answer refers to (segments). Called exactly once, written or not.
 	Close()
