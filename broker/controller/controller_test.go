@@ -21,169 +21,160 @@ import (
 	"ottla/broker/znode/znodetest"
 )
 
-// coordinators runs a test on each coordinator there is.
-func coordinators(t *testing.T, test func(t *testing.T, address string)) {
-	t.Run("ZooKeeper", func(t *testing.T) { test(t, znodetest.ZooKeeper(t)) })
-}
-
 func ctxOf(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// TestLifeOfATopic makes one on three brokers, lets a broker die and come back, grows it and deletes it.
-func TestLifeOfATopic(t *testing.T) {
-	coordinators(t, func(t *testing.T, address string) {
-		a := start(t, nodeConfig{id: 0, address: address})
-		b := start(t, nodeConfig{id: 1, address: address})
-		c := start(t, nodeConfig{id: 2, address: address})
-		if controllerOf(t, a, b, c) != a {
-			t.Fatal("not the first broker is controller")
+// testLifeOfATopic makes one on three brokers, lets a broker die and come back, grows it and deletes it.
+func testLifeOfATopic(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
+	b := start(t, nodeConfig{id: 1, address: address})
+	c := start(t, nodeConfig{id: 2, address: address})
+	if controllerOf(t, a, b, c) != a {
+		t.Fatal("not the first broker is controller")
+	}
+	know(t, a, b, c)
+	id := mustCreate(a, "t", 6)
+	nodes := []*node{a, b, c}
+	for p := range int32(6) {
+		leader := a.leader("t", p)
+		if leader < 0 {
+			t.Fatalf("t-%d has no leader when the answer comes", p)
 		}
-		know(t, a, b, c)
-		id := mustCreate(a, "t", 6)
-		nodes := []*node{a, b, c}
+		await(t, fmt.Sprintf("LeaderAndIsr of t-%d", p), func() bool { return nodes[leader].leads("t", p) })
+		tp := topic.Partition{Topic: "t", Partition: p}
+		n := nodes[leader]
+		n.mu.Lock()
+		if role := n.roles[tp]; !role.IsNew || role.LeaderEpoch != 0 || !slices.Equal(role.ISR, []int32{leader}) || n.ids[tp] != id {
+			t.Errorf("t-%d: %+v", p, role)
+		}
+		n.mu.Unlock()
+	}
+	counts := map[int32]int{}
+	for p := range int32(6) {
+		counts[a.leader("t", p)]++
+	}
+	if counts[0] != 2 || counts[1] != 2 || counts[2] != 2 {
+		t.Errorf("leaders: %v", counts)
+	}
+
+	c.stop()
+	await(t, "partitions of the dead broker without leader", func() bool {
+		without := 0
 		for p := range int32(6) {
-			leader := a.leader("t", p)
-			if leader < 0 {
-				t.Fatalf("t-%d has no leader when the answer comes", p)
-			}
-			await(t, fmt.Sprintf("LeaderAndIsr of t-%d", p), func() bool { return nodes[leader].leads("t", p) })
-			tp := topic.Partition{Topic: "t", Partition: p}
-			n := nodes[leader]
-			n.mu.Lock()
-			if role := n.roles[tp]; !role.IsNew || role.LeaderEpoch != 0 || !slices.Equal(role.ISR, []int32{leader}) || n.ids[tp] != id {
-				t.Errorf("t-%d: %+v", p, role)
-			}
-			n.mu.Unlock()
-		}
-		counts := map[int32]int{}
-		for p := range int32(6) {
-			counts[a.leader("t", p)]++
-		}
-		if counts[0] != 2 || counts[1] != 2 || counts[2] != 2 {
-			t.Errorf("leaders: %v", counts)
-		}
-
-		c.stop()
-		await(t, "partitions of the dead broker without leader", func() bool {
-			without := 0
-			for p := range int32(6) {
-				if b.leader("t", p) == -1 {
-					without++
-				}
-			}
-			return without == 2
-		})
-		c = start(t, nodeConfig{id: 2, address: address, dir: c.dir})
-		nodes[2] = c
-		led := func(n *node, count int32) func() bool {
-			return func() bool {
-				for p := range count {
-					if n.leader("t", p) < 0 {
-						return false
-					}
-				}
-				return true
+			if b.leader("t", p) == -1 {
+				without++
 			}
 		}
-		await(t, "the broker's partitions are back", led(b, 6))
-		await(t, "the broker that came knows all", led(c, 6))
-
-		q := kmsg.NewPtrCreatePartitionsRequest()
-		q.TimeoutMillis = 20_000
-		q.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 9}}
-		if r := ask[*kmsg.CreatePartitionsResponse](a, 3, q); r.Topics[0].ErrorCode != 0 {
-			t.Fatal(r.Topics[0])
-		}
-		await(t, "new partitions have leaders", led(b, 9))
-
-		d := kmsg.NewPtrDeleteTopicsRequest()
-		d.TimeoutMillis = 20_000
-		d.Topics = []kmsg.DeleteTopicsRequestTopic{{TopicID: id}}
-		r := ask[*kmsg.DeleteTopicsResponse](a, 6, d)
-		if r.Topics[0].ErrorCode != 0 || deref(r.Topics[0].Topic) != "t" {
-			t.Fatal(r.Topics[0])
-		}
-		s, ctx := a.session(), ctxOf(t)
-		await(t, "znodes are removed", func() bool {
-			for _, path := range []string{znode.DeleteTopicPath("t"), znode.TopicPath("t"), znode.EntityPath("topics", "t")} {
-				if _, exists, err := s.Exists(ctx, path); exists || err != nil {
+		return without == 2
+	})
+	c = start(t, nodeConfig{id: 2, address: address, dir: c.dir})
+	nodes[2] = c
+	led := func(n *node, count int32) func() bool {
+		return func() bool {
+			for p := range count {
+				if n.leader("t", p) < 0 {
 					return false
 				}
 			}
 			return true
-		})
-		for p := range int32(9) {
-			if !slices.ContainsFunc(nodes, func(n *node) bool { return n.wasDeleted("t", p) }) {
-				t.Errorf("no broker deleted t-%d", p)
+		}
+	}
+	await(t, "the broker's partitions are back", led(b, 6))
+	await(t, "the broker that came knows all", led(c, 6))
+
+	q := kmsg.NewPtrCreatePartitionsRequest()
+	q.TimeoutMillis = 20_000
+	q.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 9}}
+	if r := ask[*kmsg.CreatePartitionsResponse](a, 3, q); r.Topics[0].ErrorCode != 0 {
+		t.Fatal(r.Topics[0])
+	}
+	await(t, "new partitions have leaders", led(b, 9))
+
+	d := kmsg.NewPtrDeleteTopicsRequest()
+	d.TimeoutMillis = 20_000
+	d.Topics = []kmsg.DeleteTopicsRequestTopic{{TopicID: id}}
+	r := ask[*kmsg.DeleteTopicsResponse](a, 6, d)
+	if r.Topics[0].ErrorCode != 0 || deref(r.Topics[0].Topic) != "t" {
+		t.Fatal(r.Topics[0])
+	}
+	s, ctx := a.session(), ctxOf(t)
+	await(t, "znodes are removed", func() bool {
+		for _, path := range []string{znode.DeleteTopicPath("t"), znode.TopicPath("t"), znode.EntityPath("topics", "t")} {
+			if _, exists, err := s.Exists(ctx, path); exists || err != nil {
+				return false
 			}
 		}
-		await(t, "brokers forget the topic", func() bool {
-			return !slices.ContainsFunc(nodes, func(n *node) bool { return cache{n.store}.HasTopic("t") })
-		})
-		if again := mustCreate(a, "t", 1); again == id {
-			t.Error("the same id again")
-		}
+		return true
 	})
+	for p := range int32(9) {
+		if !slices.ContainsFunc(nodes, func(n *node) bool { return n.wasDeleted("t", p) }) {
+			t.Errorf("no broker deleted t-%d", p)
+		}
+	}
+	await(t, "brokers forget the topic", func() bool {
+		return !slices.ContainsFunc(nodes, func(n *node) bool { return cache{n.store}.HasTopic("t") })
+	})
+	if again := mustCreate(a, "t", 1); again == id {
+		t.Error("the same id again")
+	}
 }
 
-// TestExpiryOfTheController cuts the controller off until its session is gone, and lets it come back.
-func TestExpiryOfTheController(t *testing.T) {
-	coordinators(t, func(t *testing.T, address string) {
-		proxy := znodetest.NewProxy(t, address)
-		a := start(t, nodeConfig{id: 0, address: proxy.Address})
-		b := start(t, nodeConfig{id: 1, address: address})
-		know(t, a, b)
-		if controllerOf(t, a, b) != a {
-			t.Fatal("not the first broker is controller")
-		}
-		mustCreate(a, "t", 4)
-		old, epoch := a.session(), a.epoch()
-		proxy.Cut()
-		lost := make(chan error, 1)
-		go func() { // what is said under the old session, while cut off, must not be said later
-			_, err := old.Write(context.Background(), znode.Fence{}, znode.Create("/late", nil))
-			lost <- err
-		}()
-		await(t, "another controller", b.ctl.IsActive)
-		s, ctx := b.session(), ctxOf(t)
-		id, _, _, _, err := s.Controller(ctx)
-		if id != 1 || err != nil {
-			t.Fatal(id, err)
-		}
-		proxy.Heal()
-		await(t, "the old controller resigns", func() bool { return !a.ctl.IsActive() })
-		await(t, "registration in a new session", func() bool { return a.epoch() > epoch })
-		know(t, a, b)
-		if err := <-lost; err == nil {
-			t.Error("a write of the old session succeeded")
-		}
-		if _, exists, err := s.Exists(ctx, "/late"); exists || err != nil {
-			t.Errorf("a write of the old session was carried out: %v", err)
-		}
-		await(t, "all partitions have leaders again", func() bool {
-			for p := range int32(4) {
-				if a.leader("t", p) < 0 || b.leader("t", p) < 0 {
-					return false
-				}
+// testExpiryOfTheController cuts the controller off until its session is gone, and lets it come back.
+func testExpiryOfTheController(t *testing.T, address string) {
+	proxy := znodetest.NewProxy(t, address)
+	a := start(t, nodeConfig{id: 0, address: proxy.Address})
+	b := start(t, nodeConfig{id: 1, address: address})
+	know(t, a, b)
+	if controllerOf(t, a, b) != a {
+		t.Fatal("not the first broker is controller")
+	}
+	mustCreate(a, "t", 4)
+	old, epoch := a.session(), a.epoch()
+	proxy.Cut()
+	lost := make(chan error, 1)
+	go func() { // what is said under the old session, while cut off, must not be said later
+		_, err := old.Write(context.Background(), znode.Fence{}, znode.Create("/late", nil))
+		lost <- err
+	}()
+	await(t, "another controller", b.ctl.IsActive)
+	s, ctx := b.session(), ctxOf(t)
+	id, _, _, _, err := s.Controller(ctx)
+	if id != 1 || err != nil {
+		t.Fatal(id, err)
+	}
+	proxy.Heal()
+	await(t, "the old controller resigns", func() bool { return !a.ctl.IsActive() })
+	await(t, "registration in a new session", func() bool { return a.epoch() > epoch })
+	know(t, a, b)
+	if err := <-lost; err == nil {
+		t.Error("a write of the old session succeeded")
+	}
+	if _, exists, err := s.Exists(ctx, "/late"); exists || err != nil {
+		t.Errorf("a write of the old session was carried out: %v", err)
+	}
+	await(t, "all partitions have leaders again", func() bool {
+		for p := range int32(4) {
+			if a.leader("t", p) < 0 || b.leader("t", p) < 0 {
+				return false
 			}
-			return true
-		})
-		mustCreate(b, "u", 4)
-		await(t, "the broker that was away leads partitions of a new topic", func() bool { return a.leads("u", 0) || a.leads("u", 1) })
-
-		// And the other way round: every watch works again in the new session.
-		b.stop()
-		await(t, "it is elected again", a.ctl.IsActive)
-		mustCreate(a, "v", 1)
+		}
+		return true
 	})
+	mustCreate(b, "u", 4)
+	await(t, "the broker that was away leads partitions of a new topic", func() bool { return a.leads("u", 0) || a.leads("u", 1) })
+
+	// And the other way round: every watch works again in the new session.
+	b.stop()
+	await(t, "it is elected again", a.ctl.IsActive)
+	mustCreate(a, "v", 1)
 }
 
-// TestOperatorDeletesController forces an election. Partitions that have leaders do not notice.
-func TestOperatorDeletesController(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t)})
+// testOperatorDeletesController forces an election. Partitions that have leaders do not notice.
+func testOperatorDeletesController(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
 	controllerOf(t, a)
 	know(t, a)
 	mustCreate(a, "t", 2)
@@ -210,9 +201,9 @@ func TestOperatorDeletesController(t *testing.T) {
 	mustCreate(a, "u", 1)
 }
 
-// TestToolsThatWriteZnodes does what kafka-topics --zookeeper, kafka-reassign-partitions and others do.
-func TestToolsThatWriteZnodes(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t)})
+// testToolsThatWriteZnodes does what kafka-topics --zookeeper, kafka-reassign-partitions and others do.
+func testToolsThatWriteZnodes(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
 	controllerOf(t, a)
 	know(t, a)
 	s, ctx := a.session(), ctxOf(t)
@@ -269,13 +260,13 @@ func TestToolsThatWriteZnodes(t *testing.T) {
 	}
 	write(znode.Create(znode.DeleteTopicPath("v2"), nil))
 	await(t, "v2 leaves the metadata", func() bool { return !cache{a.store}.HasTopic("v2") })
-	start(t, nodeConfig{id: 7, address: znodetest.ZooKeeper(t)}) // it might have had a copy: deletion waits for it
+	start(t, nodeConfig{id: 7, address: address}) // it might have had a copy: deletion waits for it
 	gone(znode.DeleteTopicPath("v2"))
 }
 
-// TestLogDirFailure: a broker reports one, is asked, and tells which partitions it lost; later they are back.
-func TestLogDirFailure(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t)})
+// testLogDirFailure: a broker reports one, is asked, and tells which partitions it lost; later they are back.
+func testLogDirFailure(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
 	controllerOf(t, a)
 	know(t, a)
 	mustCreate(a, "t", 2)
@@ -302,9 +293,8 @@ func TestLogDirFailure(t *testing.T) {
 	await(t, "t-1 is led again", func() bool { return a.leader("t", 1) == 0 })
 }
 
-// TestDeletionWaitsForABroker deletes a topic while one of its brokers is down, and the controller changes meanwhile.
-func TestDeletionWaitsForABroker(t *testing.T) {
-	address := znodetest.ZooKeeper(t)
+// testDeletionWaitsForABroker deletes a topic while one of its brokers is down, and the controller changes meanwhile.
+func testDeletionWaitsForABroker(t *testing.T, address string) {
 	a := start(t, nodeConfig{id: 0, address: address})
 	b := start(t, nodeConfig{id: 1, address: address})
 	know(t, a, b)
@@ -335,9 +325,9 @@ func TestDeletionWaitsForABroker(t *testing.T) {
 	know(t, a, b)
 }
 
-// TestFreshTree compares the znodes of a first broker with those of Apache Kafka 3.9.
-func TestFreshTree(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t)})
+// testFreshTree compares the znodes of a first broker with those of Apache Kafka 3.9.
+func testFreshTree(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
 	controllerOf(t, a)
 	know(t, a)
 	data, err := os.ReadFile("../../testdata/znodes/single-fresh.normal.json")
@@ -410,9 +400,9 @@ func shape(text string, null bool, version string, ephemeral bool) string {
 	return s + " " + strings.Join(list, " ")
 }
 
-// TestManyPartitions makes thousands of partitions at once; writes are pipelined, each broker gets one LeaderAndIsr.
-func TestManyPartitions(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t), config: func(c *controller.Config) { c.AutoRebalance = false }})
+// testManyPartitions makes thousands of partitions at once; writes are pipelined, each broker gets one LeaderAndIsr.
+func testManyPartitions(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address, config: func(c *controller.Config) { c.AutoRebalance = false }})
 	controllerOf(t, a)
 	know(t, a)
 	a.mu.Lock()

@@ -11,13 +11,12 @@ import (
 	"ottla/broker/controller"
 	"ottla/broker/topic"
 	"ottla/broker/znode"
-	"ottla/broker/znode/znodetest"
 )
 
-// TestCreateTopicsRefuses: codes and texts are those that Apache Kafka 3.9 was recorded with, but for the ones about copies.
-func TestCreateTopicsRefuses(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t)})
-	b := start(t, nodeConfig{id: 1, address: znodetest.ZooKeeper(t)})
+// testCreateTopicsRefuses: codes and texts are those that Apache Kafka 3.9 was recorded with, but for the ones about copies.
+func testCreateTopicsRefuses(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
+	b := start(t, nodeConfig{id: 1, address: address})
 	controllerOf(t, a)
 	know(t, a, b)
 	mustCreate(a, "wire", 1)
@@ -104,9 +103,9 @@ func TestCreateTopicsRefuses(t *testing.T) {
 	}
 }
 
-// TestCreateTopicsValidatesOnly answers as if, and makes nothing.
-func TestCreateTopicsValidatesOnly(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t)})
+// testCreateTopicsValidatesOnly answers as if, and makes nothing.
+func testCreateTopicsValidatesOnly(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
 	controllerOf(t, a)
 	know(t, a)
 	for version := int16(1); version <= 7; version++ {
@@ -125,10 +124,10 @@ func TestCreateTopicsValidatesOnly(t *testing.T) {
 	}
 }
 
-// TestCreateWithAssignmentAndConfigs, as kafka-topics --replica-assignment does.
-func TestCreateWithAssignmentAndConfigs(t *testing.T) {
-	a := start(t, nodeConfig{id: 3, address: znodetest.ZooKeeper(t)})
-	b := start(t, nodeConfig{id: 8, address: znodetest.ZooKeeper(t)})
+// testCreateWithAssignmentAndConfigs, as kafka-topics --replica-assignment does.
+func testCreateWithAssignmentAndConfigs(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 3, address: address})
+	b := start(t, nodeConfig{id: 8, address: address})
 	controllerOf(t, a)
 	know(t, a, b)
 	value := "1000"
@@ -155,13 +154,13 @@ func TestCreateWithAssignmentAndConfigs(t *testing.T) {
 	if got.ErrorCode != kerr.RequestTimedOut.Code {
 		t.Errorf("%+v", got)
 	}
-	c := start(t, nodeConfig{id: 9, address: znodetest.ZooKeeper(t)})
+	c := start(t, nodeConfig{id: 9, address: address})
 	await(t, "the broker leads", func() bool { return c.leads("u", 0) })
 }
 
-func TestCreatePartitionsRefuses(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t)})
-	b := start(t, nodeConfig{id: 1, address: znodetest.ZooKeeper(t)})
+func testCreatePartitionsRefuses(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
+	b := start(t, nodeConfig{id: 1, address: address})
 	controllerOf(t, a)
 	know(t, a, b)
 	mustCreate(a, "t", 4)
@@ -215,9 +214,9 @@ func TestCreatePartitionsRefuses(t *testing.T) {
 	}
 }
 
-func TestDeleteTopicsRefuses(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t)})
-	b := start(t, nodeConfig{id: 1, address: znodetest.ZooKeeper(t), config: func(c *controller.Config) { c.DeleteTopics = false }})
+func testDeleteTopicsRefuses(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
+	b := start(t, nodeConfig{id: 1, address: address, config: func(c *controller.Config) { c.DeleteTopics = false }})
 	controllerOf(t, a)
 	know(t, a, b)
 	id := mustCreate(a, "t", 1)
@@ -259,10 +258,10 @@ func TestDeleteTopicsRefuses(t *testing.T) {
 	}
 }
 
-// TestControlledShutdownAndProducerIDs: codes as recorded from Apache Kafka 3.9.
-func TestControlledShutdownAndProducerIDs(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t)})
-	b := start(t, nodeConfig{id: 1, address: znodetest.ZooKeeper(t)})
+// testControlledShutdownAndProducerIDs: codes as recorded from Apache Kafka 3.9.
+func testControlledShutdownAndProducerIDs(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
+	b := start(t, nodeConfig{id: 1, address: address})
 	controllerOf(t, a)
 	know(t, a, b)
 	for _, c := range []struct {
@@ -314,10 +313,10 @@ func TestControlledShutdownAndProducerIDs(t *testing.T) {
 	}
 }
 
-// TestAutoCreation asks brokers that are not the controller, many at a time.
-func TestAutoCreation(t *testing.T) {
-	a := start(t, nodeConfig{id: 0, address: znodetest.ZooKeeper(t)})
-	b := start(t, nodeConfig{id: 1, address: znodetest.ZooKeeper(t)})
+// testAutoCreation asks brokers that are not the controller, many at a time.
+func testAutoCreation(t *testing.T, address string) {
+	a := start(t, nodeConfig{id: 0, address: address})
+	b := start(t, nodeConfig{id: 1, address: address})
 	controllerOf(t, a)
 	know(t, a, b)
 	errs := make(chan error)

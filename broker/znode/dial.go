@@ -2,9 +2,11 @@ package znode
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -72,10 +74,13 @@ func (d *dialer) connect(network, address string, _ time.Duration) (net.Conn, er
 	if err != nil {
 		return nil, err
 	}
-	conn := &timedConn{Conn: tcp, handshake: time.Now().Add(d.timeout)}
 	s := d.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	conn := &sessionConn{Conn: tcp, handshake: time.Now().Add(d.timeout), closed: make(chan struct{})}
+	if s.watching {
+		conn.watches = make(chan struct{})
+	}
 	if s.Err() != nil { // died while dialing: kill did not see this connection
 		_ = tcp.Close()
 		return nil, errSessionOver
@@ -85,17 +90,58 @@ func (d *dialer) connect(network, address string, _ time.Duration) (net.Conn, er
 	return conn, nil
 }
 
-// timedConn bounds the time that a server may take to grant the session. The library would wait for ten times its read
-// timeout, two minutes by default, for a server that accepts and says nothing.
-type timedConn struct {
+// sessionConn is a connection to a server, with two corrections to how the library uses it.
+//
+// It bounds the time that a server may take to grant the session. The library would wait for ten times its read timeout, two
+// minutes by default, for a server that accepts and says nothing.
+//
+// And when a session moves to a new connection, it holds answers back until the library has sent setWatches. That request
+// names the last zxid seen, for the server to fire what changed since; but the library reads the zxid while it already takes
+// answers, so that one answer could hide all changes between the two connections.
+type sessionConn struct {
 	net.Conn
 	handshake   time.Time
 	established atomic.Bool
+
+	watches  chan struct{} // closed when setWatches has been written; nil if there is nothing to wait for
+	sent     sync.Once
+	waited   bool // of the reading goroutine
+	closed   chan struct{}
+	closeOne sync.Once
 }
 
-func (c *timedConn) SetReadDeadline(t time.Time) error {
+// watchesWait bounds the wait for setWatches, which the library leaves out if the last watch fired just before.
+const watchesWait = 2 * time.Second
+
+func (c *sessionConn) SetReadDeadline(t time.Time) error {
 	if !c.established.Load() && (t.IsZero() || t.After(c.handshake)) {
 		t = c.handshake
 	}
 	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *sessionConn) Read(b []byte) (int, error) {
+	if c.watches != nil && !c.waited && c.established.Load() {
+		c.waited = true
+		select {
+		case <-c.watches:
+		case <-c.closed:
+		case <-time.After(watchesWait):
+		}
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *sessionConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	const opSetWatches = 101 // behind length and xid; the library writes a whole frame at a time
+	if c.watches != nil && len(b) >= 12 && binary.BigEndian.Uint32(b[8:]) == opSetWatches && c.established.Load() {
+		c.sent.Do(func() { close(c.watches) })
+	}
+	return n, err
+}
+
+func (c *sessionConn) Close() error {
+	c.closeOne.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }

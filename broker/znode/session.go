@@ -30,6 +30,7 @@ type Session struct {
 	tcp       net.Conn      // the connection in use, closed with the session
 	armed     map[watch]bool
 	events    uint64 // seen so far, to notice one between a read's request and its answer
+	watching  bool   // a watch has been set: a new connection begins with setWatches
 }
 
 // watch is one of the two watches that a server keeps for a path: on data and existence, or on children.
@@ -98,7 +99,7 @@ func (s *Session) state(state zk.State) {
 	switch state {
 	case zk.StateHasSession:
 		s.mu.Lock()
-		if tcp, ok := s.tcp.(*timedConn); ok {
+		if tcp, ok := s.tcp.(*sessionConn); ok {
 			tcp.established.Store(true)
 		}
 		if !s.connected && s.Err() == nil {
@@ -174,7 +175,9 @@ func (s *Session) arm(w watch) (set bool, before uint64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.armed[w], s.events
+	set = !s.armed[w]
+	s.watching = s.watching || set
+	return set, s.events
 }
 
 // didArm records that a read has set the watch. If any event came in the meantime, that watch may already be used up: then

@@ -12,8 +12,8 @@ import (
 	"ottla/broker/znode/znodetest"
 )
 
-func TestNullAndEmptyData(t *testing.T) {
-	s, ctx := session(t, open(t, znodetest.ZooKeeper(t))), testContext(t)
+func testNullAndEmptyData(t *testing.T, address string) {
+	s, ctx := session(t, open(t, address)), testContext(t)
 	for _, c := range []struct {
 		path string
 		data []byte
@@ -34,8 +34,8 @@ func TestNullAndEmptyData(t *testing.T) {
 	}
 }
 
-func TestFencedWrites(t *testing.T) {
-	s, ctx := session(t, open(t, znodetest.ZooKeeper(t))), testContext(t)
+func testFencedWrites(t *testing.T, address string) {
+	s, ctx := session(t, open(t, address)), testContext(t)
 	elected, err := s.Elect(ctx, 1, time.Now())
 	if err != nil || elected.Epoch != 1 {
 		t.Fatal(elected, err)
@@ -82,9 +82,9 @@ func TestFencedWrites(t *testing.T) {
 	}
 }
 
-// TestWatchIsSetAgainAfterEachEvent counts the events of a node that changes after each read.
-func TestWatchIsSetAgainAfterEachEvent(t *testing.T) {
-	c, ctx := open(t, znodetest.ZooKeeper(t)), testContext(t)
+// testWatchIsSetAgainAfterEachEvent counts the events of a node that changes after each read.
+func testWatchIsSetAgainAfterEachEvent(t *testing.T, address string) {
+	c, ctx := open(t, address), testContext(t)
 	s := session(t, c)
 	events := make(chan znode.Event, 100)
 	c.HandleData("/n", func(ev znode.Event) { events <- ev })
@@ -140,9 +140,9 @@ func must2[T, U any](v T, u U, err error) (T, U) {
 	return v, u
 }
 
-// TestReconnect drops the connection under load. The session survives, nothing is lost or doubled, watches still work.
-func TestReconnect(t *testing.T) {
-	proxy := znodetest.NewProxy(t, znodetest.ZooKeeper(t))
+// testReconnect drops the connection under load. The session survives, nothing is lost or doubled, watches still work.
+func testReconnect(t *testing.T, address string) {
+	proxy := znodetest.NewProxy(t, address)
 	c, ctx := open(t, proxy.Address), testContext(t)
 	s := session(t, c)
 	changed := make(chan znode.Event, 1)
@@ -174,9 +174,41 @@ func TestReconnect(t *testing.T) {
 	}
 }
 
-// TestExpiry cuts a client off until its session is gone: what it still has to say must not reach the server.
-func TestExpiry(t *testing.T) {
-	address := znodetest.ZooKeeper(t)
+// testNoEventIsLostBetweenConnections changes a watched node while the connection is replaced and the session is busy.
+func testNoEventIsLostBetweenConnections(t *testing.T, address string) {
+	proxy := znodetest.NewProxy(t, address)
+	c, ctx := open(t, proxy.Address), testContext(t)
+	s, other := session(t, c), session(t, open(t, address))
+	changed := make(chan struct{}, 100)
+	c.HandleData("/watched", func(znode.Event) { changed <- struct{}{} })
+	must(s.Write(ctx, znode.Fence{}, znode.Create("/watched", nil)))
+	busy, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			path := fmt.Sprint("/busy-", i)
+			must(s.Write(ctx, znode.Fence{}, znode.Create(path, nil)))
+			for busy.Err() == nil {
+				_, _ = s.Write(busy, znode.Fence{}, znode.Set(path, nil, -1))
+			}
+		})
+	}
+	for round := range 20 {
+		must2(s.Get(ctx, "/watched"))
+		proxy.Drop()
+		must(other.Write(ctx, znode.Fence{}, znode.Set("/watched", []byte{byte(round)}, -1)))
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			t.Fatalf("round %d: the event was lost", round)
+		}
+	}
+	stop()
+	wg.Wait()
+}
+
+// testExpiry cuts a client off until its session is gone: what it still has to say must not reach the server.
+func testExpiry(t *testing.T, address string) {
 	proxy := znodetest.NewProxy(t, address)
 	c, ctx := open(t, proxy.Address), testContext(t)
 	other := session(t, open(t, address))
@@ -252,8 +284,8 @@ func TestOpenGivesUp(t *testing.T) {
 	}
 }
 
-func TestCallsEndWithTheClient(t *testing.T) {
-	proxy := znodetest.NewProxy(t, znodetest.ZooKeeper(t))
+func testCallsEndWithTheClient(t *testing.T, address string) {
+	proxy := znodetest.NewProxy(t, address)
 	c := open(t, proxy.Address)
 	s := session(t, c)
 	proxy.Cut()
@@ -271,8 +303,8 @@ func TestCallsEndWithTheClient(t *testing.T) {
 	}
 }
 
-func TestDeleteAll(t *testing.T) {
-	s, ctx := session(t, open(t, znodetest.ZooKeeper(t))), testContext(t)
+func testDeleteAll(t *testing.T, address string) {
+	s, ctx := session(t, open(t, address)), testContext(t)
 	var ops []znode.Op
 	must(s.CreateAll(ctx, "/t/partitions", nil))
 	for i := range 200 {
