@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -258,4 +259,23 @@ func TestMetadataAnswers(t *testing.T) {
 	if resp := ask(t, q, 8, "PLAINTEXT", ops); resp.AuthorizedOperations != 8096 || resp.Topics[0].AuthorizedOperations != 3576 {
 		t.Errorf("operations %d and %d, want those recorded from Apache Kafka: 8096 and 3576", resp.AuthorizedOperations, resp.Topics[0].AuthorizedOperations)
 	}
+}
+
+// A broker that has just started must not say that there are no brokers and no topics.
+func TestMetadataWaitsForTheFirstImage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewStore()
+		q := &Query{Store: s, ClusterID: "c"}
+		go func() {
+			time.Sleep(time.Second)
+			s.Apply(update("orders", ordersID, state(0, 0, 0)))
+		}()
+		if resp := ask(t, q, 12, "PLAINTEXT", named("orders")); len(resp.Brokers) != 2 || resp.Topics[0].ErrorCode != 0 {
+			t.Errorf("answered before the image: %+v", resp)
+		}
+		begin := time.Now()
+		if resp := ask(t, &Query{Store: NewStore(), ClusterID: "c"}, 12, "PLAINTEXT", named()); len(resp.Brokers) != 0 || time.Since(begin) != firstImagePatience {
+			t.Errorf("without a controller: %+v after %v", resp, time.Since(begin))
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -37,7 +38,7 @@ func (q *Query) serve(ctx context.Context, r *api.Request, req *kmsg.MetadataReq
 	if r.Version < 12 && refusesIDs(req, resp) {
 		return resp, nil
 	}
-	im := q.Store.Load()
+	im := q.known(ctx)
 	resp.ClusterID = &q.ClusterID
 	resp.ControllerID = im.Controller()
 	resp.AuthorizedOperations = operationsOmitted
@@ -82,6 +83,22 @@ func (q *Query) serve(ctx context.Context, r *api.Request, req *kmsg.MetadataReq
 		resp.Topics = append(resp.Topics, v.failed(*t.Topic, err))
 	}
 	return resp, nil
+}
+
+// firstImagePatience bounds how long an answer waits for the controller's first word.
+const firstImagePatience = 5 * time.Second
+
+// known is the current image. A broker that has just started waits for the controller's first word, a matter of milliseconds:
+// an answer without brokers says that topics do not exist and that none can be made, which clients take for final.
+func (q *Query) known(ctx context.Context) *Image {
+	im := q.Store.Load()
+	if len(im.brokers) > 0 {
+		return im
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstImagePatience)
+	defer cancel()
+	im, _ = q.Store.Wait(ctx, func(im *Image) bool { return len(im.brokers) > 0 })
+	return im
 }
 
 // refusesIDs fills in the answer to topic ids or missing names in versions that have the fields and not the meaning.
