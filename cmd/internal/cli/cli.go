@@ -59,17 +59,24 @@ func command(program string) *cobra.Command {
 	return finish(root())
 }
 
-// arguments are those of a command. The tools of Apache Kafka take -topic for --topic, so the named commands do.
+// arguments are those of a command. The tools of Apache Kafka take -topic for --topic, and an option's value may be left out
+// where it may also follow as the next argument.
 func arguments(cmd *cobra.Command, args []string) []string {
 	if _, ok := named[cmd.Name()]; !ok || cmd.DisableFlagParsing {
 		return args
 	}
-	out := make([]string, len(args))
-	for i, a := range args {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		a := args[i]
 		if len(a) > 2 && a[0] == '-' && a[1] >= 'a' && a[1] <= 'z' {
 			a = "-" + a
 		}
-		out[i] = a
+		f := cmd.Flags().Lookup(strings.TrimPrefix(a, "--"))
+		if f != nil && f.NoOptDefVal != "" && f.Value.Type() != "bool" && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+			i++
+			a += "=" + args[i]
+		}
+		out = append(out, a)
 	}
 	return out
 }

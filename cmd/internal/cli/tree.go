@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ottla/cmd/internal/console"
 	"ottla/cmd/internal/links"
 	"ottla/cmd/internal/output"
 	"ottla/cmd/internal/serve"
@@ -15,6 +16,8 @@ import (
 
 // named are the commands that the binary is when it is called by their name, with or without an ending.
 var named = map[string]func() *cobra.Command{
+	"kafka-console-producer": console.KafkaConsoleProducer,
+	"kafka-console-consumer": console.KafkaConsoleConsumer,
 	"kafka-topics":           topic.KafkaTopics,
 	"kafka-server-start":     serve.KafkaServerStart,
 	"zookeeper-server-start": serve.ZooKeeperServerStart,
@@ -44,7 +47,7 @@ Start with ` + "`ottla up`" + `: it runs both in one process, on the usual ports
 		}
 	}
 	add("servers", serve.Up(), serve.Coordinator(), serve.Broker())
-	add("clients", topic.Command())
+	add("clients", topic.Command(), console.Produce(), console.Consume())
 	add("", as(), links.Command(slices.Sorted(maps.Keys(named))), version.Command())
 	return cmd
 }
