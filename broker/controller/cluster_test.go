@@ -100,7 +100,7 @@ func start(t *testing.T, nc nodeConfig) *node {
 	log := zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel).With().Int32("node", nc.id).Logger()
 	var err error
 	n.client, err = znode.Open(ctx, znode.Config{
-		Servers: []string{nc.address}, Chroot: "/" + t.Name(), SessionTimeout: 2 * time.Second, ConnectTimeout: deadline, Logger: log,
+		Servers: []string{nc.address}, Chroot: znodetest.Chroot(t), SessionTimeout: 2 * time.Second, ConnectTimeout: deadline, Logger: log,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -23,23 +23,30 @@ type Controller struct {
 	active atomic.Bool
 
 	// Of the event loop alone:
-	session *znode.Session
-	term    *term // nil while not in office
+	session *znode.Session // nil until there is one
+	term    *term          // nil while not in office
 }
 
 // Start takes part in the election in the client's session, and in each later one. The broker must be registered, and what
 // registers it must have hooked into the client before, so that it does so first in each new session.
 func Start(ctx context.Context, client *znode.Client, cfg Config) (*Controller, error) {
-	s, err := client.Session(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c := &Controller{cfg: cfg, client: client, queue: newQueue(), session: s}
+	c := &Controller{cfg: cfg, client: client, queue: newQueue()}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.wg.Go(c.run)
+	// Before the session is asked for: it may end right after.
 	client.OnSession(znode.Hooks{Before: c.beforeSession, After: c.afterSession})
 	client.HandleData(znode.ControllerPath, func(znode.Event) { c.post(c.consider) })
-	c.post(c.consider)
-	c.wg.Go(c.run)
+	s, err := client.Session(ctx)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.post(func() {
+		if c.session == nil { // else it is a later one already
+			c.session = s
+		}
+		c.consider()
+	})
 	return c, nil
 }
 
@@ -138,6 +145,9 @@ const electionRetry = time.Second
 // consider looks who is controller: it ends a term that is over, and stands for election if there is nobody.
 func (c *Controller) consider() {
 	s := c.session
+	if s == nil {
+		return
+	}
 	err := c.considerIn(s)
 	if err == nil || c.ctx.Err() != nil || s.Err() != nil {
 		return
@@ -171,6 +181,14 @@ func (c *Controller) considerIn(s *znode.Session) error {
 	}
 	if c.term != nil {
 		c.resign("/controller is not ours any more")
+	}
+	if exists && stat.EphemeralOwner == s.ID() {
+		// A term that could not begin, and whose end was lost: nobody governs.
+		if _, err := s.Write(c.ctx, znode.Fence{}, znode.Delete(znode.ControllerPath, stat.Version)); err != nil && !errors.Is(err, znode.ErrNoNode) {
+			return err
+		}
+		c.post(c.consider)
+		return nil
 	}
 	if exists {
 		return nil

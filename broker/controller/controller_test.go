@@ -325,31 +325,99 @@ func testDeletionWaitsForABroker(t *testing.T, address string) {
 	know(t, a, b)
 }
 
-// testFreshTree compares the znodes of a first broker with those of Apache Kafka 3.9.
-func testFreshTree(t *testing.T, address string) {
+// testTree compares the znodes of a broker with those of Apache Kafka 3.9: fresh, with topics, stopped.
+func testTree(t *testing.T, address string) {
 	a := start(t, nodeConfig{id: 0, address: address})
 	controllerOf(t, a)
 	know(t, a)
-	data, err := os.ReadFile("../../testdata/znodes/single-fresh.normal.json")
+	s, ctx := a.session(), ctxOf(t)
+	compare := func(file string, got map[string]string) {
+		t.Helper()
+		if diff := cmp.Diff(golden(t, file), got); diff != "" {
+			t.Errorf("%s: Apache Kafka's tree (-), ours (+):\n%s", file, diff)
+		}
+	}
+	compare("single-fresh", tree(t, s, "/"))
+
+	if err := a.topics.AutoCreate(ctx, "auto.created"); err != nil {
+		t.Fatal(err)
+	}
+	for path, data := range map[string]string{ // as kafka-topics of 0.10 does
+		"/config/topics/by-zookeeper-0.10": `{"version":1,"config":{}}`, "/brokers/topics/by-zookeeper-0.10": `{"version":1,"partitions":{"0":[0]}}`,
+	} {
+		if _, err := s.Write(ctx, znode.Fence{}, znode.Create(path, []byte(data))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q := kmsg.NewPtrAllocateProducerIDsRequest()
+	q.BrokerID, q.BrokerEpoch = 0, a.epoch()
+	if r := ask[*kmsg.AllocateProducerIDsResponse](a, 0, q); r.ErrorCode != 0 {
+		t.Fatal(r)
+	}
+	await(t, "leaders", func() bool { return a.leads("auto.created", 1) && a.leads("by-zookeeper-0.10", 0) })
+	topics := map[string]string{}
+	for path, node := range tree(t, s, "/") {
+		if strings.HasPrefix(path, "/brokers/topics/") || strings.HasPrefix(path, "/config/topics/") || path == znode.ProducerIDBlockPath {
+			topics[path] = node
+		}
+	}
+	compare("single-after-topics", topics)
+
+	for _, name := range []string{"auto.created", "by-zookeeper-0.10"} {
+		if err := a.topics.Delete(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "removal of "+name, func() bool { asked, err := s.IsDeletionRequested(ctx, name); return !asked && err == nil })
+	}
+	other := start(t, nodeConfig{id: 1, address: address}) // to look at the tree with
+	know(t, a, other)
+	a.stop()
+	stopped := tree(t, other.session(), "/")
+	for _, path := range []string{"/brokers/ids/1", znode.ControllerPath, znode.ControllerEpochPath, znode.ProducerIDBlockPath} {
+		delete(stopped, path)
+	}
+	want := golden(t, "single-stopped")
+	delete(want, znode.ControllerEpochPath)
+	delete(want, znode.ProducerIDBlockPath)
+	if diff := cmp.Diff(want, stopped); diff != "" {
+		t.Errorf("stopped: Apache Kafka's tree (-), ours (+):\n%s", diff)
+	}
+}
+
+// golden reads a recorded tree: the shape of each node.
+func golden(t *testing.T, name string) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile("../../testdata/znodes/" + name + ".normal.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var golden []struct {
+	var nodes []struct {
 		Path string
 		Text string
 		Null bool
+		ACL  []string
 		Stat struct{ Version, EphemeralOwner string }
 	}
-	if err := json.Unmarshal(data, &golden); err != nil {
+	if err := json.Unmarshal(data, &nodes); err != nil {
 		t.Fatal(err)
 	}
-	want, got := map[string]string{}, map[string]string{}
-	for _, n := range golden {
-		if n.Path != "/" && !strings.HasPrefix(n.Path, "/zookeeper") {
-			want[n.Path] = shape(n.Text, n.Null, n.Stat.Version, n.Stat.EphemeralOwner != "0")
+	shapes := map[string]string{}
+	for _, n := range nodes {
+		if n.Path == "/" || strings.HasPrefix(n.Path, "/zookeeper") {
+			continue
 		}
+		if !slices.Equal(n.ACL, []string{"world:anyone:rwcda"}) {
+			t.Fatalf("%s: ACL %v", n.Path, n.ACL)
+		}
+		shapes[n.Path] = shape(n.Text, n.Null, n.Stat.Version, n.Stat.EphemeralOwner != "0")
 	}
-	s, ctx := a.session(), ctxOf(t)
+	return shapes
+}
+
+// tree reads the shapes of all nodes below path.
+func tree(t *testing.T, s *znode.Session, path string) map[string]string {
+	t.Helper()
+	ctx, shapes := ctxOf(t), map[string]string{}
 	var walk func(path string)
 	walk = func(path string) {
 		names, err := s.Children(ctx, path)
@@ -362,14 +430,12 @@ func testFreshTree(t *testing.T, address string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got[child] = shape(string(data), data == nil, fmt.Sprint(stat.Version), stat.EphemeralOwner != 0)
+			shapes[child] = shape(string(data), data == nil, fmt.Sprint(stat.Version), stat.EphemeralOwner != 0)
 			walk(child)
 		}
 	}
-	walk("/")
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Apache Kafka's tree (-), ours (+):\n%s", diff)
-	}
+	walk(path)
+	return shapes
 }
 
 // shape is a node's data without what differs from run to run: the JSON's fields and the types of their values.
@@ -408,7 +474,10 @@ func testManyPartitions(t *testing.T, address string) {
 	a.mu.Lock()
 	before := len(a.order)
 	a.mu.Unlock()
-	const count = 2000
+	count := int32(2000)
+	if os.Getenv("OTTLA_LONG") != "" {
+		count = 10_000
+	}
 	begin := time.Now()
 	mustCreate(a, "many", count)
 	t.Logf("%d partitions in %v", count, time.Since(begin).Round(time.Millisecond))

@@ -19,7 +19,7 @@ var suite = []struct {
 	{"ToolsThatWriteZnodes", testToolsThatWriteZnodes},
 	{"LogDirFailure", testLogDirFailure},
 	{"DeletionWaitsForABroker", testDeletionWaitsForABroker},
-	{"FreshTree", testFreshTree},
+	{"Tree", testTree},
 	{"ManyPartitions", testManyPartitions},
 	{"CreateTopicsRefuses", testCreateTopicsRefuses},
 	{"CreateTopicsValidatesOnly", testCreateTopicsValidatesOnly},

@@ -36,7 +36,7 @@ func testContext(t *testing.T) context.Context {
 func open(t *testing.T, address string) *znode.Client {
 	t.Helper()
 	c, err := znode.Open(testContext(t), znode.Config{
-		Servers: []string{address}, Chroot: "/" + t.Name(), SessionTimeout: 2 * time.Second, ConnectTimeout: deadline, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.InfoLevel),
+		Servers: []string{address}, Chroot: znodetest.Chroot(t), SessionTimeout: 2 * time.Second, ConnectTimeout: deadline, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.InfoLevel),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,39 +32,54 @@ type Registration struct {
 
 // Registrar keeps this broker registered under /brokers/ids, in each session anew. Safe for concurrent use.
 type Registrar struct {
-	client *Client
-	reg    Registration
-	epoch  atomic.Int64
-	own    []int64 // sessions that are over and were ours, of this process or of the one before
+	reg   Registration
+	epoch atomic.Int64
+
+	mu     sync.Mutex // one registration at a time
+	own    []int64    // sessions that are over and were ours, of this process or of the one before
+	failed bool       // Register has returned an error: nothing is renewed
 }
 
 // Register registers the broker: it returns once /brokers/ids/N is this session's, and from then on renews it after each
 // change of session, before hooks that are registered later. What an earlier process on the same log directories left
 // behind is removed; if another process holds the id, that is logged and waited for, until ctx ends.
 func Register(ctx context.Context, c *Client, reg Registration) (*Registrar, error) {
-	r := &Registrar{client: c, reg: reg, own: reg.Marks.Sessions()}
+	r := &Registrar{reg: reg, own: reg.Marks.Sessions()}
 	r.epoch.Store(-1)
-	s, err := c.Session(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.register(ctx, s); err != nil {
-		return nil, err
-	}
-	c.OnSession(Hooks{After: func(ctx context.Context, s *Session) {
-		for { // a controller must not be elected on an unregistered broker, so the hooks behind this one wait as well
-			err := r.register(ctx, s)
-			if err == nil || ctx.Err() != nil {
-				return
-			}
-			r.reg.Logger.Error().Err(err).Msg("broker could not be registered again; trying on")
-			select {
-			case <-time.After(registrationRetry):
-			case <-ctx.Done():
-			}
+	// Before the first registration: the session may end right after it.
+	c.OnSession(Hooks{After: r.renew})
+	for {
+		s, err := c.Session(ctx)
+		if err == nil {
+			err = r.register(ctx, s)
 		}
-	}})
-	return r, nil
+		if errors.Is(err, ErrSessionExpired) {
+			continue
+		}
+		if err != nil {
+			r.mu.Lock()
+			r.failed = true
+			r.mu.Unlock()
+			return nil, err
+		}
+		return r, nil
+	}
+}
+
+// renew registers in a new session, and tries until that works or the session ends: a controller must not be elected on an
+// unregistered broker, so the hooks behind this one wait as well.
+func (r *Registrar) renew(ctx context.Context, s *Session) {
+	for {
+		err := r.register(ctx, s)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		r.reg.Logger.Error().Err(err).Msg("broker could not be registered again; trying on")
+		select {
+		case <-time.After(registrationRetry):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // Epoch is the broker epoch: the czxid of the registration in force, or of the last one.
@@ -72,7 +88,13 @@ func (r *Registrar) Epoch() int64 { return r.epoch.Load() }
 // ErrEndpointTaken means that another broker advertises an address that this one would advertise.
 var ErrEndpointTaken = errors.New("another broker advertises the same address")
 
+// register makes this session's registration. If it is there already, it is kept.
 func (r *Registrar) register(ctx context.Context, s *Session) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed {
+		return nil
+	}
 	if !slices.Contains(r.own, s.id) {
 		if err := r.reg.Marks.Remember(s.id); err != nil {
 			return fmt.Errorf("remember session: %w", err)

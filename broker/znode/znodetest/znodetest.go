@@ -46,6 +46,33 @@ func ZooKeeper(t testing.TB) string {
 	return shared.address
 }
 
+var chroots struct {
+	sync.Mutex
+	of    map[string]string
+	count int
+}
+
+// Chroot is a path that this run of the test has to itself, the same each time it is asked.
+func Chroot(t testing.TB) string {
+	chroots.Lock()
+	defer chroots.Unlock()
+	if path, ok := chroots.of[t.Name()]; ok {
+		return path
+	}
+	if chroots.of == nil {
+		chroots.of = map[string]string{}
+	}
+	chroots.count++
+	path := fmt.Sprintf("/%s/%d", t.Name(), chroots.count)
+	chroots.of[t.Name()] = path
+	t.Cleanup(func() {
+		chroots.Lock()
+		defer chroots.Unlock()
+		delete(chroots.of, t.Name())
+	})
+	return path
+}
+
 // Main runs a package's tests and stops the server, if one was started. For TestMain; it returns the exit code.
 func Main(m interface{ Run() int }) int {
 	code := m.Run()
