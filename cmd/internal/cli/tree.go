@@ -6,7 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ottla/cmd/internal/config"
 	"ottla/cmd/internal/console"
+	"ottla/cmd/internal/group"
 	"ottla/cmd/internal/links"
 	"ottla/cmd/internal/output"
 	"ottla/cmd/internal/serve"
@@ -18,6 +20,8 @@ import (
 var named = map[string]func() *cobra.Command{
 	"kafka-console-producer": console.KafkaConsoleProducer,
 	"kafka-console-consumer": console.KafkaConsoleConsumer,
+	"kafka-consumer-groups":  group.KafkaConsumerGroups,
+	"kafka-configs":          config.KafkaConfigs,
 	"kafka-topics":           topic.KafkaTopics,
 	"kafka-server-start":     serve.KafkaServerStart,
 	"zookeeper-server-start": serve.ZooKeeperServerStart,
@@ -47,7 +51,7 @@ Start with ` + "`ottla up`" + `: it runs both in one process, on the usual ports
 		}
 	}
 	add("servers", serve.Up(), serve.Coordinator(), serve.Broker())
-	add("clients", topic.Command(), console.Produce(), console.Consume())
+	add("clients", topic.Command(), group.Command(), config.Command(), console.Produce(), console.Consume())
 	add("", as(), links.Command(slices.Sorted(maps.Keys(named))), version.Command())
 	return cmd
 }
