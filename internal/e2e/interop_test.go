@@ -21,6 +21,8 @@ func coordinators(t *testing.T, test func(t *testing.T, zk *Server)) {
 	t.Run("ZooKeeper", func(t *testing.T) { test(t, ZooKeeper(t)) })
 }
 
+var world = zk.WorldACL(zk.PermAll)
+
 // connect opens a ZooKeeper session that ends with the test.
 func connect(t *testing.T, address string) *zk.Conn {
 	t.Helper()
@@ -131,20 +133,11 @@ func TestSessionExpiry(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := observer.Create("/config/changes/config_change_", []byte(`{"version":2,"entity_path":"topics/before"}`), zk.FlagSequence, zk.WorldACL(zk.PermAll)); err != nil {
+		if _, err := observer.Create("/config/changes/config_change_", []byte(`{"version":2,"entity_path":"topics/before"}`), zk.FlagSequence, world); err != nil {
 			t.Fatal(err)
 		}
 		Await(t, 30*time.Second, "the broker sees the configuration", func() error {
-			cs, err := adm.DescribeTopicConfigs(ctx, "before")
-			if err != nil {
-				return err
-			}
-			for _, c := range cs[0].Configs {
-				if c.Key == "retention.ms" && c.MaybeValue() == "123456" {
-					return nil
-				}
-			}
-			return fmt.Errorf("retention.ms is not 123456 yet")
+			return configured(t, ctx, b.Address, "before", "retention.ms", "123456")
 		})
 		if _, err := adm.DeleteTopics(ctx, "after"); err != nil { // the watch on /admin/delete_topics
 			t.Error(err)

@@ -34,16 +34,35 @@ type place struct {
 	offset    int64
 }
 
-// startLoad begins to produce to a topic that exists, keeping a few hundred records under way.
+// startLoad begins to produce to a topic that exists, as fast as it goes, with a few hundred records under way.
 func startLoad(t *testing.T, addresses, topic string) *load {
+	t.Helper()
+	return produceLoad(t, addresses, topic, 0)
+}
+
+// startTrickle is a load of a few thousand records a second.
+func startTrickle(t *testing.T, addresses, topic string) *load {
+	t.Helper()
+	return produceLoad(t, addresses, topic, 5*time.Millisecond)
+}
+
+// produceLoad sends ten records every so often.
+func produceLoad(t *testing.T, addresses, topic string, every time.Duration) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{topic: topic, cancel: cancel, place: map[int]place{}}
 	l.client = Client(t, addresses, kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(time.Millisecond), kgo.MaxBufferedRecords(500),
 		kgo.MetadataMinAge(100*time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }),
-		kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.ProducerBatchMaxBytes(64<<10))
+		kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.ProducerBatchMaxBytes(64<<10),
+		kgo.UnknownTopicRetries(-1)) // metadata of one broker may be ahead of the partitions of another
 	l.done.Go(func() {
 		for n := 0; ctx.Err() == nil; n++ {
+			if every > 0 && n%10 == 0 {
+				select {
+				case <-time.After(every):
+				case <-ctx.Done():
+				}
+			}
 			l.mu.Lock()
 			l.sent = n + 1
 			l.mu.Unlock()

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -136,36 +135,4 @@ func TestTutorial(t *testing.T) {
 	broker = Start(t, dir, "kafka-server-start.sh", run("kafka-server-start.sh", "config/server.properties")...)
 	Await(t, 20*time.Second, "Kafka listens again", Listening(broker, kafkaAddr))
 	consumed(t, "a consumer after the restart", run("kafka-console-consumer.sh", "--bootstrap-server", kafkaAddr, "--topic", "test", "--from-beginning"), "This is a message", "message 2")
-}
-
-// TestUp is the first command of the README: no configuration, an empty directory, the well-known ports.
-func TestUp(t *testing.T) {
-	dir := t.TempDir()
-	up := func() *Process {
-		p := Start(t, dir, "ottla up", Binary(t), "up")
-		Await(t, 20*time.Second, "ottla up serves", func() error {
-			if !p.Running() {
-				return fmt.Errorf("it has ended: %s", p.Output())
-			}
-			return serves("localhost:9092")
-		})
-		return p
-	}
-	stop := func(p *Process) {
-		p.Signal(os.Interrupt.(syscall.Signal))
-		if err := p.Wait(20 * time.Second); err != nil {
-			t.Errorf("ottla up after Ctrl-C: %v\n%s", err, p.Output())
-		}
-	}
-	p := up()
-	if a, err := FourLetter("localhost:2181", "ruok"); err != nil || a != "imok" {
-		t.Errorf("ruok: %q, %v", a, err)
-	}
-	if _, err := Try(20*time.Second, dir, "one\ntwo\n", Binary(t), "produce", "greetings"); err != nil {
-		t.Error(err)
-	}
-	stop(p)
-	p = up()
-	want(t, "ottla consume", Run(t, 20*time.Second, dir, Binary(t), "consume", "greetings", "--from-beginning", "--max-messages", "2"), "one", "two")
-	stop(p)
 }
