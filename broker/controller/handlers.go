@@ -42,7 +42,7 @@ const clusterMetadataTopic = "__cluster_metadata"
 // text is an error's text as it goes on the wire: none for bare codes, and for what is not an error of the protocol.
 func text(err error) *string {
 	var code *kerr.Error
-	if !errors.As(err, &code) || err == error(code) {
+	if !errors.As(err, &code) || err.Error() == code.Error() {
 		return nil
 	}
 	s := err.Error()
