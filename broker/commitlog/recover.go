@@ -433,9 +433,11 @@ func (l *Log) loadIndexes(s *segment, limit, replay int64) (from int64, err erro
 	if len(offsets) == 0 || len(times) == 0 && !l.timeless(s, offsets[len(offsets)-1]) {
 		return 0, nil
 	}
-	// A time entry says nothing of batches behind its offset, so both indexes are kept up to the one that knows less.
+	// A time entry says nothing of batches behind its offset, so both indexes are kept up to the one that knows less. Only a clean
+	// stop ends the time index with an entry for the whole segment.
 	known := len(offsets)
-	if len(times) > 0 {
+	whole := l.o.CleanShutdown && f.times == len(times)
+	if len(times) > 0 && !whole {
 		last := times[len(times)-1]
 		known = sort.Search(len(offsets), func(i int) bool { return offsets[i].rel > last.rel })
 	}
@@ -447,7 +449,7 @@ func (l *Log) loadIndexes(s *segment, limit, replay int64) (from int64, err erro
 		a.ix.offsets.add(e)
 	}
 	for _, e := range times {
-		if e.rel <= at.rel {
+		if e.rel <= at.rel || whole {
 			a.ix.times.add(e)
 			s.maxTime.Store(e.ts)
 			a.maxTimeRel = e.rel
@@ -523,7 +525,7 @@ func (l *Log) walkSegment(s *segment, from int64, w walk) (end, size int64, cut,
 func (l *Log) entries(s *segment, from int64, fn func(pos int64, e record.EntryInfo, sc *scanner) error) (size int64, err error) {
 	sc := walkers.Get().(*scanner)
 	defer walkers.Put(sc)
-	sc.r, sc.size, sc.at, sc.n = s.active.file, s.size.Load(), 0, 0
+	sc.r, sc.size, sc.at, sc.n, sc.step = s.active.file, s.size.Load(), 0, 0, 0
 	defer func() { sc.r = nil }()
 	for pos := from; ; {
 		e, err := sc.entry(pos)

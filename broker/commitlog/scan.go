@@ -23,12 +23,16 @@ type scanner struct {
 	buf  []byte
 	at   int64 // position of buf[0]
 	n    int   // bytes in buf
+	step int   // size of the last entry
 }
 
 // Windows of the two uses: looking for one offset behind an index entry, and walking a whole file.
 const (
 	lookupWindow = 8 << 10
 	walkWindow   = 256 << 10
+	// Behind an entry of stepBytes the next header is read with headerWindow bytes, since most of a window would be skipped.
+	stepBytes    = 8 << 10
+	headerWindow = 4 << 10
 )
 
 var lookupScanners = sync.Pool{New: func() any { return &scanner{buf: make([]byte, lookupWindow)} }}
@@ -36,7 +40,7 @@ var lookupScanners = sync.Pool{New: func() any { return &scanner{buf: make([]byt
 // lookupScanner is a pooled scanner for a few entries; give it back with done.
 func lookupScanner(r io.ReaderAt, size int64) *scanner {
 	s := lookupScanners.Get().(*scanner)
-	s.r, s.size, s.at, s.n = r, size, 0, 0
+	s.r, s.size, s.at, s.n, s.step = r, size, 0, 0, 0
 	return s
 }
 
@@ -45,13 +49,13 @@ func (s *scanner) done() {
 	lookupScanners.Put(s)
 }
 
-// window makes bytes from pos on available, as many as there are but at most want. Fewer than want only at the file's end.
-func (s *scanner) window(pos int64, want int) ([]byte, error) {
+// window makes want bytes from pos on available, fewer only at the file's end; when it must read, it reads ahead as far as told.
+func (s *scanner) window(pos int64, want, ahead int) ([]byte, error) {
 	want = int(min(int64(want), s.size-pos))
 	if off := pos - s.at; off >= 0 && off+int64(want) <= int64(s.n) {
 		return s.buf[off:s.n], nil
 	}
-	n := int(min(int64(len(s.buf)), s.size-pos))
+	n := int(min(int64(len(s.buf)), int64(ahead), s.size-pos))
 	got, err := s.r.ReadAt(s.buf[:n], pos)
 	s.at, s.n = pos, got
 	if got < want && err == nil || err == io.EOF && got < want {
@@ -68,7 +72,11 @@ func (s *scanner) entry(pos int64) (record.EntryInfo, error) {
 	if pos >= s.size {
 		return record.EntryInfo{}, io.EOF
 	}
-	b, err := s.window(pos, record.EntryHeaderBytes)
+	ahead := len(s.buf)
+	if s.step >= stepBytes {
+		ahead = headerWindow
+	}
+	b, err := s.window(pos, record.EntryHeaderBytes, ahead)
 	if err != nil {
 		return record.EntryInfo{}, err
 	}
@@ -79,6 +87,7 @@ func (s *scanner) entry(pos int64) (record.EntryInfo, error) {
 	if int64(e.Size) > s.size-pos {
 		return e, fmt.Errorf("%w at byte %d: %d bytes claimed, %d left", errTorn, pos, e.Size, s.size-pos)
 	}
+	s.step = e.Size
 	return e, nil
 }
 
@@ -89,14 +98,14 @@ func (s *scanner) check(pos int64, e record.EntryInfo) error {
 	if e.Magic == 2 {
 		from, at, table = 21, 17, castagnoli
 	}
-	b, err := s.window(pos, record.EntryHeaderBytes)
+	b, err := s.window(pos, record.EntryHeaderBytes, len(s.buf))
 	if err != nil {
 		return err
 	}
 	want := binary.BigEndian.Uint32(b[at:])
 	var crc uint32
 	for p, end := pos+from, pos+int64(e.Size); p < end; {
-		b, err := s.window(p, 1)
+		b, err := s.window(p, 1, len(s.buf))
 		if err != nil {
 			return err
 		}
