@@ -179,7 +179,7 @@ func (c *conn) awaitRoom() bool {
 }
 
 func (c *conn) crowdedLocked() bool {
-	return !c.dead && (c.queuedLocked() > outSoft || c.queue.reads >= readsMax ||
+	return !c.dead && (c.queuedLocked() > outSoft || c.queue.reads >= readsMax || c.queue.bytes >= readsTop ||
 		c.inFlight > 0 && c.srv.outstanding.Load() > int64(c.srv.cfg.GlobalOutstandingLimit))
 }
 

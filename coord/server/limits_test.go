@@ -174,3 +174,46 @@ func TestOutstandingOfLostConnection(t *testing.T) {
 		t.Errorf("%d writes of the lost connection were applied, want 20", s.Version)
 	}
 }
+
+// A request of 1 MB cannot make the server build an answer of many GB.
+func TestMultiReadIsBounded(t *testing.T) {
+	b := start(t, nil)
+	c := conformance.Open(t, b.addr)
+	c.Create("/n", strings.Repeat("x", 500<<10), 0)
+	part := conformance.Part{Op: wire.OpGetData, Body: conformance.PathFlag("/n", false)}
+	many := func(n int) (parts []conformance.Part) {
+		for range n {
+			parts = append(parts, part)
+		}
+		return parts
+	}
+	c.OK(wire.OpMultiRead, conformance.Multi(many(50)...))
+	c.Write(conformance.Request(9, wire.OpMultiRead, conformance.Multi(many(20000)...)))
+	c.WantClosed()
+}
+
+// Reads that wait behind a write are bounded in bytes too; none is lost.
+func TestLargeReadsBehindAWrite(t *testing.T) {
+	b := start(t, nil)
+	c := conformance.Open(t, b.addr)
+	path := "/" + strings.Repeat("n", 900<<10)
+	b.log.hold.Lock()
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Conn.Write(conformance.Request(1, wire.OpSetData, conformance.SetData("/", nil, -1)))
+		for i := int32(2); i <= 40 && err == nil; i++ {
+			_, err = c.Conn.Write(conformance.Request(i, wire.OpExists, conformance.PathFlag(path, false)))
+		}
+		sent <- err
+	}()
+	eventually(t, "reads to wait", func() bool { return !strings.Contains(word(t, b.addr, "srvr"), "Outstanding: 0\n") })
+	b.log.hold.Unlock()
+	for i := int32(1); i <= 40; i++ {
+		if r := c.Reply(); r.Xid != i {
+			t.Fatalf("answer %d has xid %d", i, r.Xid)
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+}

@@ -27,7 +27,7 @@ type proposer struct {
 	room    sync.Cond // for add: the batch was taken
 	batch   fsm.Batch
 	owners  []*conn
-	size    int // of the last batch in bytes, a guess at the next one's
+	size    int // of the largest recent batch in bytes, a guess at the next one's
 	nextSeq uint64
 	stopped bool
 	// Batches under way, oldest first. The apply loop reads the head's owners without the lock: they do not change any more.
@@ -99,8 +99,8 @@ func (p *proposer) next() ([]byte, bool) {
 	p.underWay = append(p.underWay, sent{p.nextSeq, p.owners, time.Now()})
 	p.nextSeq += uint64(len(p.owners))
 	b := p.batch.Bytes()
-	p.size = len(b)
-	p.batch.Reset(make([]byte, 0, min(p.size+p.size/4, 2*batchBytes)), p.flags, p.incarnation, p.nextSeq)
+	p.size = max(len(b), p.size-p.size/16)
+	p.batch.Reset(make([]byte, 0, min(p.size, 2*batchBytes)), p.flags, p.incarnation, p.nextSeq)
 	p.owners = nil
 	if n := len(p.spare); n > 0 {
 		p.owners, p.spare = p.spare[n-1][:0], p.spare[:n-1]

@@ -15,6 +15,7 @@ const (
 	outKeep  = 256 << 10
 	flushAt  = 64 << 10 // answers of one sweep are sent in pieces of about this size
 	readsMax = 128      // reads that may wait behind writes
+	readsTop = 2 << 20  // bytes of them, about
 	// finishTimeout is how long a client may take to accept what is still queued when its connection ends.
 	finishTimeout = 5 * time.Second
 )
@@ -39,6 +40,7 @@ type waitQueue struct {
 	items []waiting
 	head  int
 	reads int
+	bytes int // of the reads' bodies
 }
 
 func (q *waitQueue) len() int { return len(q.items) - q.head }
@@ -46,6 +48,7 @@ func (q *waitQueue) len() int { return len(q.items) - q.head }
 func (q *waitQueue) push(w waiting) {
 	if w.read {
 		q.reads++
+		q.bytes += len(w.body)
 	}
 	if q.head > 0 && len(q.items) == cap(q.items) {
 		n := copy(q.items, q.items[q.head:])
@@ -68,6 +71,7 @@ func (q *waitQueue) pop() waiting {
 	q.head++
 	if w.read {
 		q.reads--
+		q.bytes -= len(w.body)
 	}
 	if q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0

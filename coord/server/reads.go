@@ -224,6 +224,12 @@ func (c *conn) multiRead(m *fsm.Machine, xid int32, body, auth []byte) {
 		c.answer(xid, m.Zxid(), wire.CodeMarshallingError, nil)
 		return
 	}
+	if multiReadSize(m, body) > outHard {
+		// One small request can ask for any amount: many times the same large node.
+		c.srv.cfg.Logger.Warn().Str("client", c.nc.RemoteAddr().String()).Msg("client asks for too much in one multiRead; closing its connection")
+		c.kill()
+		return
+	}
 	c.answer(xid, m.Zxid(), wire.CodeOK, func(b []byte) []byte {
 		d := wire.NewDecoder(body)
 		for {
@@ -246,6 +252,28 @@ func (c *conn) multiRead(m *fsm.Machine, xid int32, body, auth []byte) {
 			}
 		}
 	})
+}
+
+// multiReadSize is about how long the answer would be, without the right to read being asked for.
+func multiReadSize(m *fsm.Machine, body []byte) (size int) {
+	d := wire.NewDecoder(body)
+	for {
+		op, done := readMultiHeader(&d)
+		if done || size > outHard {
+			return size
+		}
+		n := m.Tree().Lookup(d.String())
+		d.Bool()
+		switch {
+		case n == nil:
+		case op == wire.OpGetData:
+			size += len(n.Data()) + wire.StatSize
+		default:
+			for name := range n.Children() {
+				size += 4 + len(name)
+			}
+		}
+	}
 }
 
 func readMultiHeader(d *wire.Decoder) (op wire.Op, done bool) {
