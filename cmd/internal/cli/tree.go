@@ -14,6 +14,7 @@ import (
 	"ottla/cmd/internal/serve"
 	"ottla/cmd/internal/topic"
 	"ottla/cmd/internal/version"
+	"ottla/cmd/internal/zk"
 )
 
 // named are the commands that the binary is when it is called by their name, with or without an ending.
@@ -22,6 +23,7 @@ var named = map[string]func() *cobra.Command{
 	"kafka-console-consumer": console.KafkaConsoleConsumer,
 	"kafka-consumer-groups":  group.KafkaConsumerGroups,
 	"kafka-configs":          config.KafkaConfigs,
+	"zookeeper-shell":        zk.Shell,
 	"kafka-topics":           topic.KafkaTopics,
 	"kafka-server-start":     serve.KafkaServerStart,
 	"zookeeper-server-start": serve.ZooKeeperServerStart,
@@ -51,7 +53,7 @@ Start with ` + "`ottla up`" + `: it runs both in one process, on the usual ports
 		}
 	}
 	add("servers", serve.Up(), serve.Coordinator(), serve.Broker())
-	add("clients", topic.Command(), group.Command(), config.Command(), console.Produce(), console.Consume())
+	add("clients", topic.Command(), group.Command(), config.Command(), console.Produce(), console.Consume(), zk.Command())
 	add("", as(), links.Command(slices.Sorted(maps.Keys(named))), version.Command())
 	return cmd
 }

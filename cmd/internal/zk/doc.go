@@ -1,0 +1,13 @@
+// Package zk has `ottla zk` and zookeeper-shell.
+//
+// `ottla zk` speaks as our other commands do. zookeeper-shell prints what ZooKeeper's own command-line client prints, to the
+// letter as far as scripts look at it: peer_test.go compares them on the same server.
+//
+// `ottla zk lock` follows the lock recipe that all ZooKeeper libraries share:
+//
+//	PATH/_c_GUID-lock-NNNNNNNNNN   ephemeral, sequential: one for each contender
+//	the lowest number holds the lock; each other contender watches the one before it
+//
+// The lock is lost when the session may be: when the server says that it expired, when there was no connection for as long as
+// the server may take to notice, and when somebody deleted the node. Then the command that runs under it is ended.
+package zk
