@@ -166,7 +166,7 @@ func TestJavaTools(t *testing.T) {
 		if _, err := Try(time.Minute, "", "a\nb\n", Apache(t, set, "kafka-console-producer", "--bootstrap-server", b.Address, "--topic", topic)...); err != nil {
 			t.Error(err)
 		}
-		want(t, set+" console consumer", Run(t, time.Minute, "", Apache(t, set, "kafka-console-consumer", "--bootstrap-server", b.Address, "--topic", topic, "--from-beginning", "--max-messages", "2")...), "a", "b")
+		printed(t, set+" console consumer", Run(t, time.Minute, "", Apache(t, set, "kafka-console-consumer", "--bootstrap-server", b.Address, "--topic", topic, "--from-beginning", "--max-messages", "2")...), "a", "b")
 	}
 	b.Stop(t)
 }

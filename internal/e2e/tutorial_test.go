@@ -19,8 +19,8 @@ func links(t *testing.T) func(name string, args ...string) []string {
 	return func(name string, args ...string) []string { return append([]string{filepath.Join(dir, name)}, args...) }
 }
 
-// want fails the test unless got is the lines wanted.
-func want(t *testing.T, what, got string, lines ...string) {
+// printed fails the test unless got is the lines wanted.
+func printed(t *testing.T, what, got string, lines ...string) {
 	t.Helper()
 	if g := strings.TrimRight(got, "\n"); g != strings.Join(lines, "\n") {
 		t.Errorf("%s printed\n%s\nwant\n%s", what, g, strings.Join(lines, "\n"))
@@ -75,9 +75,9 @@ func TestTutorial(t *testing.T) {
 	Await(t, 20*time.Second, "Kafka listens", Listening(broker, kafkaAddr))
 
 	// Create a topic, list topics.
-	want(t, "kafka-topics.sh --create", Run(t, 20*time.Second, dir, run("kafka-topics.sh", "--create", "--zookeeper", zkAddr, "--replication-factor", "1", "--partitions", "1", "--topic", "test")...), "Created topic test.")
-	want(t, "kafka-topics.sh --list", Run(t, 20*time.Second, dir, run("kafka-topics.sh", "--list", "--zookeeper", zkAddr)...), "test")
-	want(t, "kafka-topics --list", Run(t, 20*time.Second, dir, run("kafka-topics", "--list", "--bootstrap-server", kafkaAddr)...), "test")
+	printed(t, "kafka-topics.sh --create", Run(t, 20*time.Second, dir, run("kafka-topics.sh", "--create", "--zookeeper", zkAddr, "--replication-factor", "1", "--partitions", "1", "--topic", "test")...), "Created topic test.")
+	printed(t, "kafka-topics.sh --list", Run(t, 20*time.Second, dir, run("kafka-topics.sh", "--list", "--zookeeper", zkAddr)...), "test")
+	printed(t, "kafka-topics --list", Run(t, 20*time.Second, dir, run("kafka-topics", "--list", "--bootstrap-server", kafkaAddr)...), "test")
 
 	// Consume in one shell, produce in another.
 	waiting := Start(t, dir, "a waiting consumer", run("kafka-console-consumer.sh", "--bootstrap-server", kafkaAddr, "--topic", "test", "--from-beginning")...)
@@ -106,11 +106,11 @@ func TestTutorial(t *testing.T) {
 		}
 		return lines
 	}
-	want(t, "producer.js", Run(t, 30*time.Second, dir, Node(t, "tutorial/producer.js", kafkaAddr, "test", "3")...), sent(3)...)
-	want(t, "consumer.js", Run(t, 30*time.Second, dir, Node(t, "tutorial/consumer.js", kafkaAddr, "test", "5")...),
+	printed(t, "producer.js", Run(t, 30*time.Second, dir, Node(t, "tutorial/producer.js", kafkaAddr, "test", "3")...), sent(3)...)
+	printed(t, "consumer.js", Run(t, 30*time.Second, dir, Node(t, "tutorial/consumer.js", kafkaAddr, "test", "5")...),
 		"0 0 This is a message", "0 1 This is another message", "0 2 message 0", "0 3 message 1", "0 4 message 2")
-	want(t, "zookeeper-producer.js", Run(t, 30*time.Second, dir, Node(t, "tutorial/zookeeper-producer.js", zkAddr, "test", "2")...), sent(2)...)
-	want(t, "zookeeper-consumer.js", Run(t, 60*time.Second, dir, Node(t, "tutorial/zookeeper-consumer.js", zkAddr, "test", "7")...),
+	printed(t, "zookeeper-producer.js", Run(t, 30*time.Second, dir, Node(t, "tutorial/zookeeper-producer.js", zkAddr, "test", "2")...), sent(2)...)
+	printed(t, "zookeeper-consumer.js", Run(t, 60*time.Second, dir, Node(t, "tutorial/zookeeper-consumer.js", zkAddr, "test", "7")...),
 		"0 0 This is a message", "0 1 This is another message", "0 2 message 0", "0 3 message 1", "0 4 message 2", "0 5 message 0", "0 6 message 1")
 
 	// Describe and delete, shells for ZooKeeper, groups.

@@ -49,7 +49,7 @@ func TestUp(t *testing.T) {
 	c.Close()
 	stop(p)
 	p = up()
-	want(t, "ottla consume", Run(t, 20*time.Second, dir, Binary(t), "consume", "greetings", "--from-beginning", "--max-messages", "2"), "one", "two")
+	printed(t, "ottla consume", Run(t, 20*time.Second, dir, Binary(t), "consume", "greetings", "--from-beginning", "--max-messages", "2"), "one", "two")
 	if data, _, err := connect(t, "localhost:2181").Get("/mine"); err != nil || string(data) != "data" {
 		t.Errorf("/mine holds %q, %v", data, err)
 	}
