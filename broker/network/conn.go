@@ -77,7 +77,7 @@ func (c *conn) stop() {
 	c.deadOnce.Do(func() {
 		close(c.dead)
 		c.cancel()
-		c.nc.Close()
+		_ = c.nc.Close()
 	})
 }
 
@@ -297,24 +297,33 @@ func (c *conn) runSweep(h header, rt *route, frame []byte) error {
 		c.r, c.w = 0, 0
 	}
 	for i, a := range answers {
-		if !c.pending.busy() && ready(a) {
+		if err := c.sweptAnswer(c.headers[i], a); err != nil {
+			for _, a := range answers[i+1:] {
+				abandon(a)
+			}
+			return err
+		}
+	}
+	clear(answers)
+	return nil
+}
+
+// sweptAnswer queues an answer of a sweep: behind what is pending, or at once.
+func (c *conn) sweptAnswer(h header, a api.Answer) error {
+	if !c.pending.busy() {
+		if ready(a) {
 			resp, err := a.Result()
 			if err != nil {
 				return err
 			}
-			if err := c.out.answer(c.headers[i], resp); err != nil {
-				return err
-			}
-			continue
+			return c.out.answer(h, resp)
 		}
-		if !c.pending.busy() {
-			if err := c.out.flush(); err != nil {
-				return err
-			}
+		if err := c.out.flush(); err != nil {
+			abandon(a)
+			return err
 		}
-		c.pending.push(c.headers[i], a)
 	}
-	clear(answers)
+	c.pending.push(h, a)
 	return nil
 }
 

@@ -48,7 +48,16 @@ func (p *pending) drain() {
 	var err error
 	for {
 		p.mu.Lock()
-		if len(p.queue) == 0 || err != nil {
+		if len(p.queue) > 0 && err != nil {
+			left := p.queue
+			p.queue = nil
+			p.mu.Unlock()
+			for _, q := range left {
+				abandon(q.a)
+			}
+			continue
+		}
+		if len(p.queue) == 0 {
 			p.queue, p.running = nil, false
 			for _, ch := range []*chan struct{}{&p.idle, &p.less} {
 				if *ch != nil {
@@ -91,13 +100,13 @@ func (p *pending) write() error {
 			break
 		}
 		var resp api.Response
+		done++
 		if resp, failed = next.a.Result(); failed == nil {
 			failed = p.c.out.answer(next.h, resp)
-			done++
 		}
 	}
 	if err := p.c.out.flush(); err != nil {
-		return err
+		failed = err
 	}
 	p.c.out.release()
 	p.mu.Lock()
@@ -109,6 +118,14 @@ func (p *pending) write() error {
 		p.less = nil
 	}
 	return failed
+}
+
+// abandon ends an answer that nobody is there to read, so that what it holds and where it waits is given up.
+func abandon(a api.Answer) {
+	resp, err := a.Result()
+	if s, ok := resp.(api.Streamed); ok && err == nil {
+		s.Close()
+	}
 }
 
 // wait returns when nothing is pending.

@@ -268,13 +268,15 @@ func TestWaitingHandler(t *testing.T) {
 
 // promise is a pending answer.
 type promise struct {
-	ch   chan struct{}
-	body string
-	err  error
+	ch    chan struct{}
+	body  string
+	err   error
+	ended *atomic.Int32 // counts Results
 }
 
 func (p *promise) Ready() <-chan struct{} { return p.ch }
 func (p *promise) Result() (api.Response, error) {
+	p.ended.Add(1)
 	if p.err != nil || p.body == "" {
 		return nil, p.err
 	}
@@ -284,10 +286,10 @@ func (p *promise) Result() (api.Response, error) {
 // sweeper registers an API whose requests are answered "swept BODY": at once, or when done(BODY) is called for bodies that begin
 // with '?'.
 type sweeper struct {
-	mu     sync.Mutex
-	waits  map[string]*promise
-	sizes  []int
-	server *Server
+	mu    sync.Mutex
+	waits map[string]*promise
+	sizes []int
+	ended atomic.Int32 // answers that were asked for their Result
 }
 
 func (s *sweeper) entry() api.Entry {
@@ -299,7 +301,7 @@ func (s *sweeper) entry() api.Entry {
 		var as []api.Answer
 		for _, r := range reqs {
 			body := string(r.Body)
-			p := &promise{body: "swept " + body}
+			p := &promise{body: "swept " + body, ended: &s.ended}
 			switch body[0] {
 			case '?':
 				p.ch = make(chan struct{})
@@ -389,8 +391,24 @@ func TestPendingConnectionThatDies(t *testing.T) {
 	c := dial(t, s)
 	c.Write(frame(0, 0, 1, "?never"))
 	eventually(t, "it waits", func() bool { return sw.waiting() == 1 })
+	c.Write(frame(0, 0, 2, "behind"))
+	c.Write(frame(0, 0, 3, "?neither"))
+	eventually(t, "the second waits", func() bool { return sw.waiting() == 2 })
 	c.Close()
 	eventually(t, "the connection is gone", func() bool { return s.Connections() == 0 })
+	// Each answer is asked for its result all the same, which ends what it waits for.
+	if n := sw.ended.Load(); n != 3 {
+		t.Errorf("%d of 3 answers were ended", n)
+	}
+	// So are those behind one that ends the connection.
+	c = dial(t, s)
+	c.Write(bytes.Join([][]byte{frame(0, 0, 1, "a"), frame(0, 0, 2, "!"), frame(0, 0, 3, "?b"), frame(0, 0, 4, "c")}, nil))
+	expect(t, c, 1, "swept a")
+	expectClosed(t, c)
+	eventually(t, "the connection is gone", func() bool { return s.Connections() == 0 })
+	if n := sw.ended.Load(); n != 7 {
+		t.Errorf("%d of 7 answers were ended", n)
+	}
 }
 
 func TestIdleConnectionsAreClosed(t *testing.T) {
