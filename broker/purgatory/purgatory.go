@@ -18,7 +18,8 @@
 //
 // Hundreds of fetches may wait for the same partition, and one append makes all of them ready. Made runnable at once they
 // would stand in the scheduler's queues before the producer's next request. Waiters that share a Turnstile are therefore let
-// go a few at a time: each lets the next one go when it leaves (Leave).
+// go a few at a time: each lets the next one go when it leaves (Leave). Nobody waits for a turn beyond its deadline: who is
+// inside may hang on a slow disk that the others have nothing to do with.
 //
 // The package starts no goroutine; deadlines are time.AfterFunc. All of it is safe for concurrent use.
 package purgatory
@@ -82,7 +83,8 @@ type Waiter struct {
 	one     [1]place
 
 	inside bool    // guarded by gate.mu: let go and not left
-	gone   bool    // guarded by gate.mu: forgotten; its turn goes to the next
+	queued bool    // guarded by gate.mu: in the queue of the gate
+	gone   bool    // guarded by gate.mu: forgotten, or its deadline is over; its turn goes to the next
 	next   *Waiter // guarded by gate.mu: in the queue of the gate
 }
 
@@ -104,11 +106,15 @@ func Watch(at []Place, timeout time.Duration, gate *Turnstile, try func() bool) 
 		w.finish(Completed)
 		return w
 	}
-	w.timer = time.AfterFunc(timeout, func() { w.finish(Expired) })
+	w.timer = time.AfterFunc(timeout, func() {
+		if !w.finish(Expired) && w.gate != nil {
+			w.gate.late(w)
+		}
+	})
 	return w
 }
 
-// Ready is closed when the waiter is done and, with a Turnstile, has its turn.
+// Ready is closed when the waiter is done and, with a Turnstile, has its turn or its deadline is over.
 func (w *Waiter) Ready() <-chan struct{} { return w.ready }
 
 // Outcome says how the waiter was done.
@@ -211,7 +217,7 @@ func (t *Turnstile) enter(w *Waiter) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if w.gone {
-		close(w.ready) // forgotten while it was being completed
+		close(w.ready) // forgotten, or late, while it was being completed
 		return
 	}
 	if t.inside < t.width {
@@ -226,6 +232,20 @@ func (t *Turnstile) enter(w *Waiter) {
 		t.last.next = w
 	}
 	t.last = w
+	w.queued = true
+}
+
+// late lets a waiter go whose deadline is over, without a turn if it has none.
+func (t *Turnstile) late(w *Waiter) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if w.inside || w.gone {
+		return
+	}
+	w.gone = true
+	if w.queued {
+		close(w.ready)
+	}
 }
 
 func (t *Turnstile) leave(w *Waiter) {
@@ -240,7 +260,7 @@ func (t *Turnstile) leave(w *Waiter) {
 		if t.first = next.next; t.first == nil {
 			t.last = nil
 		}
-		next.next = nil
+		next.next, next.queued = nil, false
 		if !next.gone {
 			next.inside = true
 			close(next.ready)

@@ -137,6 +137,36 @@ func TestTurnstileLetsWaitersGoInTurn(t *testing.T) {
 	}
 }
 
+// Whoever is inside may take for ever: the others go without a turn when their time is over.
+func TestDeadlineEndsTheWaitForATurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var k Key
+		gate, open := NewTurnstile(1), false
+		watch := func(timeout time.Duration) *Waiter { return Watch(at(&k), timeout, gate, func() bool { return open }) }
+		stuck, late, patient := watch(time.Hour), watch(time.Second), watch(time.Hour)
+		open = true
+		k.Wake(Always)
+		synctest.Wait()
+		if !isReady(stuck) || isReady(late) || isReady(patient) {
+			t.Fatal("not one at a time")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !isReady(late) || late.Outcome() != Completed || isReady(patient) {
+			t.Fatalf("late: ready %v, outcome %v; patient: ready %v", isReady(late), late.Outcome(), isReady(patient))
+		}
+		late.Forget()
+		if isReady(patient) {
+			t.Fatal("a turn was given that nobody had")
+		}
+		stuck.Forget()
+		if !isReady(patient) {
+			t.Fatal("the turn was lost")
+		}
+		patient.Forget()
+	})
+}
+
 func TestForgottenWaiterGivesItsTurnAway(t *testing.T) {
 	var k Key
 	var open atomic.Bool
