@@ -45,7 +45,9 @@ func (h *fetcher) handle(ctx context.Context, req *api.Request) (api.Response, e
 		f.free()
 		return nil, fmt.Errorf("decode Fetch v%d: %w", req.Version, err)
 	}
-	if f.code = h.sessions.begin(f); f.code == nil {
+	if f.code = h.sessions.begin(f); f.code != nil {
+		f.parts = f.parts[:0] // the whole request is refused: nothing is said of its partitions
+	} else {
 		h.find(f)
 		h.read(f)
 		if !f.enough() {
@@ -263,22 +265,24 @@ func (f *fetch) enough() bool {
 // wait parks the fetch until there may be enough, and reads again, until there is or the time is over.
 func (h *fetcher) wait(ctx context.Context, f *fetch) {
 	deadline := time.Now().Add(time.Duration(f.maxWait) * time.Millisecond)
-	for {
-		f.drop()
-		f.choosePlaces()
-		w := purgatory.Watch(f.places, time.Until(deadline), h.gate, f.mayHaveEnough)
-		select {
-		case <-w.Ready():
-		case <-ctx.Done():
-		}
-		h.read(f)
-		w.Leave()
-		outcome := w.Outcome()
-		w.Forget()
-		if outcome != purgatory.Completed || f.enough() {
-			return
-		}
+	for h.waitOnce(ctx, f, time.Until(deadline)) && !f.enough() {
+		continue
 	}
+}
+
+// waitOnce parks the fetch once and reads again. It returns false when the fetch was not woken: its time is over, or the client gone.
+func (h *fetcher) waitOnce(ctx context.Context, f *fetch, timeout time.Duration) bool {
+	f.drop()
+	f.choosePlaces()
+	w := purgatory.Watch(f.places, timeout, h.gate, f.mayHaveEnough)
+	defer w.Forget() // also if the read panics: a turn that is not given back would be missing for ever
+	select {
+	case <-w.Ready():
+	case <-ctx.Done():
+	}
+	h.read(f)
+	w.Leave()
+	return w.Outcome() == purgatory.Completed
 }
 
 // choosePlaces says where to wait, and from which progress on it is worth looking: with one partition the bytes that are

@@ -132,7 +132,7 @@ func (f *fetch) decode(body []byte, version int16) error {
 		return errCut
 	}
 	switch {
-	case f.replica != -1:
+	case f.replica >= 0: // other negative ids are those of consumers, too
 		f.view = partition.Everything
 	case isolation == 1:
 		f.view = partition.Stable

@@ -95,6 +95,7 @@ func (h *Produce) sweep(_ context.Context, reqs []*api.Request) []api.Answer {
 	}
 	answers := make([]api.Answer, len(reqs))
 	for i, q := range r.produces {
+		q.forgetRecords()
 		q.watch()
 		answers[i] = q
 	}
@@ -245,6 +246,14 @@ func (part *producePart) refuse(err error) {
 	part.start = -1
 	if looked {
 		part.start = part.p.Log().LogStart()
+	}
+}
+
+// forgetRecords lets go of the connection's buffer: an answer may be pending for long, and the buffer's memory is given back, to be
+// used by others, when the sweep ends.
+func (q *produce) forgetRecords() {
+	for i := range q.parts {
+		q.parts[i].records, q.parts[i].set.Records = nil, nil
 	}
 }
 

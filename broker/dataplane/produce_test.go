@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"ottla/broker/api"
 	"ottla/broker/commitlog"
 	"ottla/broker/partition"
 	"ottla/broker/record"
@@ -229,6 +230,12 @@ func TestPipelinedAcksAllWaitForTheFollower(t *testing.T) {
 	if r := fetchOne(consumer, "pair", 0); r.HighWatermark != 0 || len(r.RecordBatches) != 0 {
 		t.Fatalf("consumer: high watermark %d, %d bytes", r.HighWatermark, len(r.RecordBatches))
 	}
+	// Nor does who calls himself a debugging consumer.
+	debugging := fetchRequest(11, 0, 1, fetchAsk{epoch: -1})
+	debugging.ReplicaID, debugging.Topics[0].Topic = -2, "pair"
+	if r := call[*kmsg.FetchResponse](consumer, debugging).Topics[0].Partitions[0]; r.HighWatermark != 0 || len(r.RecordBatches) != 0 {
+		t.Fatalf("debugging consumer: high watermark %d, %d bytes", r.HighWatermark, len(r.RecordBatches))
+	}
 	if r := follow(follower, id, 4); r.HighWatermark != 4 {
 		t.Fatalf("high watermark %d after the follower's fetch at 4", r.HighWatermark)
 	}
@@ -292,6 +299,37 @@ func TestAcksAllEndsWithItsTimeLeadershipOrReplicas(t *testing.T) {
 	}
 	if r := only(call[*kmsg.ProduceResponse](c, produceOne(9, 1, "pair", 0, batch(t, record.None, "d")))); r.ErrorCode != 0 || r.BaseOffset != 2 {
 		t.Errorf("acks=1: %+v", r)
+	}
+}
+
+// A producer that goes away before it is answered leaves nothing behind: neither at the partition, nor in its connection's buffer.
+func TestProducerThatGoesAway(t *testing.T) {
+	b := newTestBroker(t, nil)
+	p := pair(b)
+	c := b.dial()
+	for range 3 {
+		c.send(produceOne(9, -1, "pair", 0, batch(t, record.None, "a")))
+	}
+	eventually(t, "all three wait", func() bool { return p.Produces.Waiting() == 3 })
+	c.Close()
+	eventually(t, "nobody waits", func() bool { return p.Produces.Waiting() == 0 })
+}
+
+func TestPendingAnswerKeepsNoRecords(t *testing.T) {
+	b := newTestBroker(t, nil)
+	pair(b)
+	h := &Produce{Config{Replicas: b, Metadata: b, Now: b.now}}
+	req := &api.Request{Version: 9, Body: produceOne(9, -1, "pair", 0, batch(t, record.None, "a")).AppendTo(nil), Conn: &api.Conn{}}
+	a := h.sweep(context.Background(), []*api.Request{req})[0]
+	q := a.(*produce)
+	if q.waiter == nil {
+		t.Fatal("it does not wait")
+	}
+	if part := &q.parts[0]; part.records != nil || part.set.Records != nil {
+		t.Error("a pending answer holds on to the buffer of its connection")
+	}
+	if _, err := a.Result(); err != nil {
+		t.Fatal(err)
 	}
 }
 

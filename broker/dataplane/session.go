@@ -127,7 +127,7 @@ func (s *session) updateLocked(f *fetch) {
 		s.addLocked(key, part.asked)
 	}
 	for _, gone := range f.forgotten {
-		key := cacheKey{gone.name, gone.id, gone.index}
+		key := cacheKey(gone)
 		if c := s.parts[key]; c != nil {
 			c.removed = true
 			delete(s.parts, key)

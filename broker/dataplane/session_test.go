@@ -107,11 +107,11 @@ func TestSessionsAreRefusedAndClosed(t *testing.T) {
 		want      *kerr.Error
 	}{{id, 2, kerr.InvalidFetchSessionEpoch}, {id + 1, 1, kerr.FetchSessionIDNotFound}, {id, -7, nil}, {id, 1, kerr.FetchSessionIDNotFound}} {
 		c.id, c.epoch = x.id, x.epoch
-		_, r := c.fetch(nil)
+		_, r := c.fetch(nil, ask(0, 0))
 		if x.want == nil && r.ErrorCode == 0 {
 			continue
 		}
-		if r.ErrorCode != x.want.Code || r.SessionID != 0 {
+		if r.ErrorCode != x.want.Code || r.SessionID != 0 || len(r.Topics) != 0 {
 			t.Errorf("session %d, epoch %d: %+v", x.id, x.epoch, r)
 		}
 	}
