@@ -6,8 +6,10 @@
 //
 // network reads a frame, parses its header and looks the (key, version) up in the Registry. It runs the entry's Handler on
 // the connection's own goroutine, one request at a time and in order; a handler that waits (a long poll, a join) blocks
-// that connection and no other. The answer is encoded behind the header and written in the order of the requests.
-// Only an API registered with RegisterSweep (Produce) may leave answers pending while the next requests run.
+// that connection and no other. Unless the handler decodes by hand, the body is checked against its layout (package shape)
+// before kmsg decodes it, which would believe whatever it claims. The answer is encoded behind the header and written in the
+// order of the requests. Only an API registered with RegisterSweep (Produce) may leave answers pending while the next
+// requests run.
 package api
 
 import (
@@ -91,35 +93,13 @@ type Entry struct {
 // concurrent use.
 type Registry struct {
 	entries map[int16]Entry
-	// decoding bounds the bytes of large bodies that are being decoded at a time. An array of elements that take a byte each on
-	// the wire takes up to 80 times as much in memory.
+	// decoding bounds what large bodies that are being decoded at a time decode to, in bytes.
 	decoding *semaphore.Weighted
 }
 
-// Bodies that kmsg decodes: larger ones than bodyBytesMax are refused, those up to bodyBytesSmall are not counted.
-const (
-	bodyBytesMax   = 16 << 20
-	bodyBytesSmall = 64 << 10
-)
-
 // NewRegistry returns an empty registry.
 func NewRegistry() *Registry {
-	return &Registry{entries: map[int16]Entry{}, decoding: semaphore.NewWeighted(bodyBytesMax)}
-}
-
-// decode has q read body, alone if it is large.
-func (r *Registry) decode(ctx context.Context, q interface{ ReadFrom([]byte) error }, body []byte) error {
-	n := int64(len(body))
-	switch {
-	case n > bodyBytesMax:
-		return fmt.Errorf("%d bytes are more than this API takes (%d)", n, bodyBytesMax)
-	case n > bodyBytesSmall:
-		if err := r.decoding.Acquire(ctx, n); err != nil {
-			return err
-		}
-		defer r.decoding.Release(n)
-	}
-	return q.ReadFrom(body)
+	return &Registry{entries: map[int16]Entry{}, decoding: semaphore.NewWeighted(decodingMax)}
 }
 
 // Add registers e. It panics when the key is taken: two handlers for one API are a programming error.
@@ -148,23 +128,12 @@ func (r *Registry) Entries() []Entry {
 
 // Register adds an API whose request kmsg decodes, in versions min to max. h gets the decoded request, which it may keep
 // (kmsg copies strings; byte fields still alias req.Body and must be cloned to outlive h), and returns the matching response,
-// whose version Register sets. A body that does not decode closes the connection, as in Apache Kafka; so does one above 16 MiB.
+// whose version Register sets. A body that does not decode closes the connection, as in Apache Kafka; so does one that would
+// decode to more than shape.DecodedMax. It panics for versions that Apache Kafka 3.9 does not have.
 func Register[Q kmsg.Request](r *Registry, min, max int16, h func(ctx context.Context, req *Request, q Q) (kmsg.Response, error)) {
 	var zero Q
 	key := zero.Key()
-	r.Add(Entry{Key: key, Min: min, Max: max, Handle: func(ctx context.Context, req *Request) (Response, error) {
-		q := kmsg.RequestForKey(key).(Q)
-		q.SetVersion(req.Version)
-		if err := r.decode(ctx, q, req.Body); err != nil {
-			return nil, fmt.Errorf("decode %s v%d: %w", kmsg.NameForKey(key), req.Version, err)
-		}
-		resp, err := h(ctx, req, q)
-		if err != nil || resp == nil {
-			return nil, err
-		}
-		resp.SetVersion(req.Version)
-		return resp, nil
-	}})
+	register(r, key, min, max, func() Q { return kmsg.RequestForKey(key).(Q) }, h)
 }
 
 // Code is the protocol's error code for err: 0 for nil, the code of the *kerr.Error in its chain, else UNKNOWN_SERVER_ERROR.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -45,17 +44,5 @@ func (q *StopReplicaRequest) ReadFrom(src []byte) error {
 // RegisterStopReplica adds StopReplica in versions min to max; the rest is as of Register.
 func RegisterStopReplica(r *Registry, min, max int16, h func(ctx context.Context, req *Request, q *StopReplicaRequest) (kmsg.Response, error)) {
 	var zero kmsg.StopReplicaRequest
-	r.Add(Entry{Key: zero.Key(), Min: min, Max: max, Handle: func(ctx context.Context, req *Request) (Response, error) {
-		q := new(StopReplicaRequest)
-		q.SetVersion(req.Version)
-		if err := r.decode(ctx, q, req.Body); err != nil {
-			return nil, fmt.Errorf("decode StopReplica v%d: %w", req.Version, err)
-		}
-		resp, err := h(ctx, req, q)
-		if err != nil || resp == nil {
-			return nil, err
-		}
-		resp.SetVersion(req.Version)
-		return resp, nil
-	}})
+	register(r, zero.Key(), min, max, func() *StopReplicaRequest { return new(StopReplicaRequest) }, h)
 }

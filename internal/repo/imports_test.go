@@ -28,6 +28,7 @@ var rules = []rule{
 	{from: "ottla/coord", not: []string{"ottla/cmd"}, why: "imports point down"},
 	{from: "ottla/internal", not: []string{"ottla/broker", "ottla/coord", "ottla/cmd"}, except: []string{"ottla/internal/e2e"}, why: "internal is what both sides share"},
 	{from: "ottla/broker/api", not: []string{"ottla"}, except: []string{"ottla/broker/api", "ottla/broker/topic"}, why: "handlers register themselves: group imports api, never the reverse"},
+	{from: "ottla/broker/api/shape", not: append(pure, "ottla"), except: []string{"ottla/broker/api/shape"}, why: "the check of a body is a pure function over bytes, and knows no decoder"},
 	{from: "ottla/broker/topic", not: []string{"ottla"}, except: []string{"ottla/broker/topic"}, why: "names are at the bottom"},
 	{from: "ottla/broker/purgatory", not: []string{"ottla"}, except: []string{"ottla/broker/purgatory"}, why: "waiting is generic"},
 	{from: "ottla/broker/network", not: []string{"ottla/broker"}, except: []string{"ottla/broker/network", "ottla/broker/api"}, why: "the network knows no API"},

@@ -5,12 +5,6 @@ import (
 	"fmt"
 )
 
-// Limits is what a body may decode to.
-type Limits struct {
-	Decoded int64 // bytes
-	Struct  int   // bytes that the decoder takes for an element of an array of structures, at most
-}
-
 // What a decoder takes for the rest: estimates from above of Go's allocations, which the tests measure. Room is rounded up to what
 // the allocator hands out: up to a quarter, or to 16 bytes. Bytes are not counted: they stay where they are.
 const (
