@@ -327,10 +327,8 @@ func (t *Topics) Grow(ctx context.Context, name string, count int32, assignment 
 // checkAdded judges the assignment that a request gives to added partitions.
 func checkAdded(assignment [][]int32, places []planner.Place, added int, existing int32, factor int) error {
 	alive := map[int32]bool{}
-	var ids []int32
 	for _, p := range places {
 		alive[p.ID] = true
-		ids = append(ids, p.ID)
 	}
 	var unknown []int32
 	for _, replicas := range assignment {

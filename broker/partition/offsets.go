@@ -40,7 +40,7 @@ func (p *Partition) OffsetFor(timestamp int64, v View, leaderEpoch int32) (commi
 	unsure := v != Everything && p.hw.Load() < role.EpochStart
 	limit := p.Limit(v)
 	var found commitlog.TimestampOffset
-	ok := true
+	var ok bool
 	switch timestamp {
 	case LatestOffset:
 		if unsure {

@@ -104,7 +104,7 @@ func (h *Handlers) one(ctx context.Context, r resource, validateOnly, incrementa
 	kind, entity := config.Topics, r.name
 	if r.kind == kmsg.ConfigResourceTypeBroker {
 		kind = config.Brokers
-		if entity = r.name; r.name == "" {
+		if r.name == "" {
 			entity = config.DefaultEntity
 		} else {
 			entity = strconv.Itoa(int(h.Store.Config().BrokerID)) // "07" is 7
