@@ -16,8 +16,8 @@ import (
 // testCreateTopicsRefuses: codes and texts are those that Apache Kafka 3.9 was recorded with, but for the ones about copies.
 func testCreateTopicsRefuses(t *testing.T, address string) {
 	a := start(t, nodeConfig{id: 0, address: address})
-	b := start(t, nodeConfig{id: 1, address: address})
 	controllerOf(t, a)
+	b := start(t, nodeConfig{id: 1, address: address})
 	know(t, a, b)
 	mustCreate(a, "wire", 1)
 	mustCreate(a, "made.x", 1)
@@ -127,8 +127,8 @@ func testCreateTopicsValidatesOnly(t *testing.T, address string) {
 // testCreateWithAssignmentAndConfigs, as kafka-topics --replica-assignment does.
 func testCreateWithAssignmentAndConfigs(t *testing.T, address string) {
 	a := start(t, nodeConfig{id: 3, address: address})
-	b := start(t, nodeConfig{id: 8, address: address})
 	controllerOf(t, a)
+	b := start(t, nodeConfig{id: 8, address: address})
 	know(t, a, b)
 	value := "1000"
 	got := create(a, 7, func(_ *kmsg.CreateTopicsRequest, qt *kmsg.CreateTopicsRequestTopic) {
@@ -160,8 +160,8 @@ func testCreateWithAssignmentAndConfigs(t *testing.T, address string) {
 
 func testCreatePartitionsRefuses(t *testing.T, address string) {
 	a := start(t, nodeConfig{id: 0, address: address})
-	b := start(t, nodeConfig{id: 1, address: address})
 	controllerOf(t, a)
+	b := start(t, nodeConfig{id: 1, address: address})
 	know(t, a, b)
 	mustCreate(a, "t", 4)
 	list := func(ls ...[]int32) (as []kmsg.CreatePartitionsRequestTopicAssignment) {
@@ -216,8 +216,8 @@ func testCreatePartitionsRefuses(t *testing.T, address string) {
 
 func testDeleteTopicsRefuses(t *testing.T, address string) {
 	a := start(t, nodeConfig{id: 0, address: address})
-	b := start(t, nodeConfig{id: 1, address: address, config: func(c *controller.Config) { c.DeleteTopics = false }})
 	controllerOf(t, a)
+	b := start(t, nodeConfig{id: 1, address: address, config: func(c *controller.Config) { c.DeleteTopics = false }})
 	know(t, a, b)
 	id := mustCreate(a, "t", 1)
 	name := "t"
@@ -261,8 +261,8 @@ func testDeleteTopicsRefuses(t *testing.T, address string) {
 // testControlledShutdownAndProducerIDs: codes as recorded from Apache Kafka 3.9.
 func testControlledShutdownAndProducerIDs(t *testing.T, address string) {
 	a := start(t, nodeConfig{id: 0, address: address})
-	b := start(t, nodeConfig{id: 1, address: address})
 	controllerOf(t, a)
+	b := start(t, nodeConfig{id: 1, address: address})
 	know(t, a, b)
 	for _, c := range []struct {
 		asked   *node
@@ -316,8 +316,8 @@ func testControlledShutdownAndProducerIDs(t *testing.T, address string) {
 // testAutoCreation asks brokers that are not the controller, many at a time.
 func testAutoCreation(t *testing.T, address string) {
 	a := start(t, nodeConfig{id: 0, address: address})
-	b := start(t, nodeConfig{id: 1, address: address})
 	controllerOf(t, a)
+	b := start(t, nodeConfig{id: 1, address: address})
 	know(t, a, b)
 	errs := make(chan error)
 	for i := range 10 {

@@ -3,14 +3,18 @@ package peer
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"ottla/broker/api/shape"
 )
 
 // Node is a broker and its address on the listener that brokers use among themselves.
@@ -91,10 +95,23 @@ func (c *conn) roundTrip(ctx context.Context, req kmsg.Request) (kmsg.Response, 
 	}
 	resp := req.ResponseKind()
 	resp.SetVersion(req.GetVersion())
-	if err := resp.ReadFrom(body); err != nil {
+	if err := decode(resp, body); err != nil {
 		return nil, fmt.Errorf("decode answer to %s v%d: %w", kmsg.NameForKey(req.Key()), req.GetVersion(), err)
 	}
 	return resp, nil
+}
+
+// decode has resp read body, unless that claims more than it has.
+func decode(resp kmsg.Response, body []byte) error {
+	s, ok := shape.Response(resp.Key(), resp.GetVersion())
+	if !ok {
+		return errors.New("nothing is known of such answers")
+	}
+	limits := shape.Limits{Decoded: shape.DecodedMax(len(body)), Struct: shape.StructBytes(reflect.TypeOf(resp))}
+	if _, _, err := s.Check(body, limits); err != nil {
+		return err
+	}
+	return resp.ReadFrom(body)
 }
 
 // read takes a frame. The buffer grows with what arrives, not with what the length claims.

@@ -114,6 +114,9 @@ func (c *Controller) ask(ctx context.Context, req kmsg.Request, negotiate bool) 
 	defer c.mu.Unlock()
 	err := errors.New("no controller is known")
 	for {
+		if c.ctx.Err() != nil {
+			return nil, errClosed
+		}
 		if at, ok := c.find(); ok {
 			var resp kmsg.Response
 			if resp, err = c.tryLocked(ctx, at, req, negotiate); err == nil {
@@ -130,6 +133,8 @@ func (c *Controller) ask(ctx context.Context, req kmsg.Request, negotiate bool) 
 		}
 	}
 }
+
+var errClosed = errors.New("the connection to the controller is closed")
 
 var errUnsupported = errors.New("the controller does not serve the request")
 
