@@ -224,6 +224,9 @@ func TestHostileAnswers(t *testing.T) {
 		"wrong correlation": {0, 0, 0, 5, 0, 0, 0, 99, 0},
 		"endless tags":      {0, 0, 0, 9, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f},
 		"tag beyond end":    {0, 0, 0, 8, 0, 0, 0, 1, 1, 0, 0x7f, 1},
+		"endless body tags": {0, 0, 0, 12, 0, 0, 0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f},
+		"many body tags":    {0, 0, 0, 11, 0, 0, 0, 1, 0, 0, 0, 0x80, 0x80, 0x80, 0x10},
+		"no body":           {0, 0, 0, 5, 0, 0, 0, 1, 0},
 		"cut":               {0, 0, 1, 0, 0, 0},
 	} {
 		ours, theirs := net.Pipe()
@@ -239,5 +242,34 @@ func TestHostileAnswers(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 		c.close()
+	}
+}
+
+// TestAnswersHaveShapes: every version of what a broker asks another can be decoded.
+func TestAnswersHaveShapes(t *testing.T) {
+	for _, c := range []struct {
+		req      kmsg.Request
+		from, to int16
+	}{
+		{kmsg.NewPtrLeaderAndISRRequest(), 0, 7},
+		{new(api.StopReplicaRequest), 0, 4},
+		{kmsg.NewPtrUpdateMetadataRequest(), 0, 8},
+		{kmsg.NewPtrControlledShutdownRequest(), 0, 3},
+		{kmsg.NewPtrAllocateProducerIDsRequest(), 0, kmsg.NewPtrAllocateProducerIDsRequest().MaxVersion()},
+		{kmsg.NewPtrApiVersionsRequest(), 0, 3},
+	} {
+		for v := c.from; v <= c.to; v++ {
+			resp := c.req.ResponseKind()
+			resp.SetVersion(v)
+			body := resp.AppendTo(nil)
+			if err := decode(resp, body); err != nil {
+				t.Errorf("%T v%d: %v", resp, v, err)
+			}
+			for n := range body {
+				if err := decode(resp, body[:n]); err == nil {
+					t.Errorf("%T v%d: %d of %d bytes decode", resp, v, n, len(body))
+				}
+			}
+		}
 	}
 }
