@@ -192,7 +192,7 @@ func TestDecodedSize(t *testing.T) {
 	for _, l := range layouts(t) {
 		kind := newRequest(l.key)
 		structBytes := shape.StructBytes(reflect.TypeOf(kind))
-		for _, version := range l.versions {
+		for _, version := range l.versions[1:] {
 			s, ok := shape.Request(l.key, version)
 			if !ok {
 				t.Fatalf("%s v%d has no shape", l.name, version)
@@ -308,7 +308,11 @@ func TestHostileBodies(t *testing.T) {
 		if err == nil || resp != nil || calls != 0 {
 			t.Errorf("%s: %v, %v", what, resp, err)
 		}
-		if took := time.Since(begin); took > time.Second {
+		var malformed *shape.Error // said before kmsg looked at it
+		if !strings.Contains(what, "version") && !errors.As(err, &malformed) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("%s: took %v", what, took)
 		}
 		if got > uint64(len(c.body))+1<<20 {
@@ -321,7 +325,11 @@ func TestHostileBodies(t *testing.T) {
 func TestLargeBodies(t *testing.T) {
 	calls := 0
 	r := served(&calls)
-	body := commitOf(1_000_000)
+	partitions := 1_000_000 // 18 MB
+	if raceDetector {
+		partitions /= 10
+	}
+	body := commitOf(partitions)
 	if resp, err := handle(t.Context(), r, 8, 8, body); err != nil || resp.(kmsg.Response).GetVersion() != 8 || calls != 1 {
 		t.Errorf("%d bytes: %v, %v, %d calls", len(body), resp, err, calls)
 	}

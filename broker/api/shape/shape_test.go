@@ -242,7 +242,7 @@ func TestHostile(t *testing.T) {
 		if !errors.As(err, &e) || e.Reason != c.reason || e.Offset < 0 || e.Offset > len(c.body) {
 			t.Errorf("%s: %v", c.what, err)
 		}
-		if took := time.Since(begin); took > time.Second {
+		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("%s: took %v", c.what, took)
 		}
 	}
