@@ -177,5 +177,11 @@ func (s *Server) follow(ctx context.Context) error {
 		return err
 	}
 	s.started("configuration changes", quietly(s.changes.Close))
+	// Notifications are kept for 15 minutes: what a longer absence missed is read whole.
+	s.zk.OnSession(znode.Hooks{After: func(ctx context.Context, session *znode.Session) {
+		if err := s.config.Reload(ctx, session); err != nil && ctx.Err() == nil {
+			s.log.Error().Err(err).Msg("configuration could not be read in the new session")
+		}
+	}})
 	return nil
 }
