@@ -83,14 +83,16 @@ func (p *Partition) admit(sets []*commitlog.AppendSet, acks []int16) []*commitlo
 // Acked says whether a set that was appended in the leader epoch may be acknowledged, or never will be. It is a waiter's
 // condition at Produces: over memory only.
 func (p *Partition) Acked(epoch int32, acks int16, set *commitlog.AppendSet) (bool, error) {
-	if role := p.current.Load(); acks == AcksAll && (!role.Leads || role.Since > epoch) {
+	role := p.current.Load()
+	if acks == AcksAll && (!role.Leads || role.Since > epoch) {
 		return true, kerr.NotLeaderForPartition
 	}
 	if set.SyncTo > p.log.SyncedEnd() {
-		if err := p.log.Err(); err != nil {
-			return true, err
+		err := p.log.Err()
+		if err == nil && role.Closed { // it may never be synced, and nobody would tell
+			err = kerr.NotLeaderForPartition
 		}
-		return false, nil
+		return err != nil, err
 	}
 	if acks != AcksAll {
 		return true, nil

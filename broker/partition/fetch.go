@@ -75,7 +75,9 @@ func (p *Partition) Read(q *Fetch, r *Fetched) error {
 	}
 	r.Slice = s
 	if q.Replica >= 0 {
-		p.fetched(q)
+		if err := p.fetched(q, role); err != nil {
+			return err
+		}
 		hw = p.hw.Load()
 		stable = p.log.LastStable(hw)
 	}
@@ -83,15 +85,21 @@ func (p *Partition) Read(q *Fetch, r *Fetched) error {
 	return nil
 }
 
-// fetched takes a follower's fetch for what it is, an acknowledgement of everything before its offset.
-func (p *Partition) fetched(q *Fetch) {
+// fetched takes a follower's fetch for what it is, an acknowledgement of everything before its offset: to the leadership that it
+// was checked against. What a follower had in an earlier one may have been cut off since.
+func (p *Partition) fetched(q *Fetch, role *Role) error {
 	p.mu.Lock()
+	if now := p.current.Load(); !now.Leads || now.LeaderEpoch != role.LeaderEpoch {
+		p.mu.Unlock()
+		return kerr.NotLeaderForPartition
+	}
 	moved, _ := p.acks.Fetched(q.Replica, q.Offset, q.LogStart, p.now())
 	p.publishLocked(moved)
 	p.mu.Unlock()
 	if moved {
 		p.wake(true)
 	}
+	return nil
 }
 
 func (p *Partition) limit(v View, hw, stable int64) int64 {

@@ -75,6 +75,7 @@ type Role struct {
 	Since int32
 	// EpochStart is the log's end when the broker became leader in this epoch.
 	EpochStart int64
+	Closed     bool // the partition is not hosted any more
 }
 
 // New returns a partition without a role: it serves nobody before MakeLeader.
@@ -108,8 +109,12 @@ func (p *Partition) Settings() Settings { return *p.settings.Load() }
 func (p *Partition) SetSettings(s Settings) {
 	p.settings.Store(&s)
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.publishLocked(p.acks.SetMinISR(s.MinISR, p.now()))
+	moved := p.acks.SetMinISR(s.MinISR, p.now())
+	p.publishLocked(moved)
+	p.mu.Unlock()
+	if moved {
+		p.wake(true)
+	}
 }
 
 // ValidateOptions are what records of a Produce of the version are checked with.
@@ -185,7 +190,7 @@ func (p *Partition) Close() {
 	p.log.OnSynced(nil)
 	s := p.current.Load().State
 	s.Leader = -1
-	p.current.Store(&Role{State: s})
+	p.current.Store(&Role{State: s, Closed: true})
 	p.wakeAll()
 }
 
