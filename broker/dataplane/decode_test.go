@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -163,6 +165,50 @@ func TestCutOffRequests(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestHostileRequests: claims that nothing stands behind, and floods of the smallest there is, are refused before they cost much.
+func TestHostileRequests(t *testing.T) {
+	const (
+		topics = 7_000_000
+		head   = "\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // of Fetch v12
+		prolog = "\x00\xff\xff\x00\x00\x00\x00"                                                                         // of Produce v9
+	)
+	many := string(binary.AppendUvarint(nil, topics+1))
+	flood := strings.Repeat("\x01\x01\x00", topics) // a topic without name and partitions
+	for what, c := range map[string]struct {
+		body  string
+		fetch bool
+		err   error
+	}{
+		"2^32-1 tags in Fetch":         {head + "\x01\x01\x01\xff\xff\xff\xff\x0f", true, errCut},
+		"2^63 tags in Fetch":           {head + "\x01\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f", true, errCut},
+		"2^32-1 tags in Produce":       {prolog + "\x01\xff\xff\xff\xff\x0f", false, errCut},
+		"2^32-2 topics in Fetch":       {head + "\xff\xff\xff\xff\x0f", true, errCut},
+		"2^32-2 topics in Produce":     {prolog + "\xff\xff\xff\xff\x0f", false, errCut},
+		"7 million topics in Fetch":    {head + many + flood + "\x01\x01\x00", true, errMany},
+		"7 million forgotten topics":   {head + "\x01" + many + flood + "\x01\x00", true, errMany},
+		"7 million topics in Produce":  {prolog + many + flood + "\x00", false, errMany},
+		"tags of a topic without end":  {head + "\x02\x01\x01\xff\xff\xff\xff\x0f\x00", true, errCut},
+		"a string longer than its all": {head + "\x02\xff\xff\xff\xff\x0f", true, errCut},
+	} {
+		var err error
+		var before, after runtime.MemStats
+		body := []byte(c.body)
+		runtime.ReadMemStats(&before)
+		if c.fetch {
+			err = new(fetch).decode(body, 12)
+		} else {
+			err = (&produce{}).decode(body, 9)
+		}
+		runtime.ReadMemStats(&after)
+		if err != c.err {
+			t.Errorf("%s: %v, want %v", what, err, c.err)
+		}
+		if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 {
+			t.Errorf("%s: allocates %d bytes", what, got)
+		}
+	}
 }
 
 func FuzzProduceDecode(f *testing.F) {

@@ -112,6 +112,7 @@ func (h *fetcher) read(f *fetch) {
 		part.hidden = part.limit < part.p.Log().LogEnd()
 		part.q.MaxBytes, part.q.MinOne = max(0, min(int(part.max), left)), one
 		if err := part.p.Read(&part.q, &part.r); err != nil {
+			part.drop() // also what an earlier read had found
 			part.code = code(err)
 			continue
 		}

@@ -111,7 +111,7 @@ func (f *fetch) decode(body []byte, version int16) error {
 		for i := range d.count(2) {
 			name, id := f.topic(&d, known+i)
 			n := d.count(4)
-			if len(f.forgotten)+n > partitionsMax {
+			if len(f.forgotten)+n > partitionsMax || len(f.names) > partitionsMax {
 				return errMany
 			}
 			for range n {
