@@ -8,11 +8,14 @@ import (
 	"ottla/coord/coordtest/conformance"
 )
 
-// TestConformance is the suite that Apache ZooKeeper passes too (coordtest/conformance), here with the log and the disk behind it.
+// The suite that also runs against a real ZooKeeper, here against the whole coordinator with its log and checkpoints.
 func TestConformance(t *testing.T) {
-	s := coordtest.Start(t, func(o *coord.Options) {
-		o.Config.MinSessionTimeout = 2 * o.Config.TickTime
-		o.Config.SuperDigest = conformance.SuperDigest
+	srv := coordtest.Start(t, func(o *coord.Options) {
+		o.Config.SuperDigest, o.Config.MinSessionTimeout = conformance.SuperDigest, 2*o.Config.TickTime
+		o.Config.CheckpointTxns, o.Config.SegmentBytes = 200, 256<<10
 	})
-	t.Run("suite", func(t *testing.T) { conformance.Run(t, s.Address()) })
+	conformance.Run(t, srv.Address())
+	must(t, srv.Close())
+	srv.Restart()
+	conformance.Run(t, srv.Address())
 }

@@ -13,7 +13,8 @@ import (
 	"ottla/coord/store"
 )
 
-// applier gives the committed entries to the machine and decides when a checkpoint is due. It belongs to the apply goroutine.
+// applier gives the committed entries to the machine and decides when a checkpoint is due. It belongs to the apply goroutine, and to the
+// loop while that has no message.
 type applier struct {
 	e    *Ensemble
 	conf *pb.ConfState
@@ -35,15 +36,14 @@ func (a *applier) run(messages <-chan *pb.Message) {
 		if a.e.Err() != nil {
 			continue // only to let the loop end
 		}
-		if err := a.message(m); err != nil {
+		if err := a.handle(m); err != nil {
 			a.e.fail(err)
 			continue
 		}
-		if a.due() {
-			if err := a.begin(); err != nil {
-				a.e.fail(err)
-			}
-		}
+		a.e.post(func() {
+			a.e.applying--
+			a.e.applied(m)
+		})
 	}
 	a.checkpoints.Wait()
 	if a.e.Err() == nil && a.index > a.saved {
@@ -51,6 +51,17 @@ func (a *applier) run(messages <-chan *pb.Message) {
 			a.e.fail(err)
 		}
 	}
+}
+
+// handle applies the entries of one message of raft, then begins a checkpoint if one is due.
+func (a *applier) handle(m *pb.Message) error {
+	if err := a.message(m); err != nil {
+		return err
+	}
+	if a.due() {
+		return a.begin()
+	}
+	return nil
 }
 
 // message applies the entries of one message of raft.
@@ -67,7 +78,6 @@ func (a *applier) message(m *pb.Message) (err error) {
 		}
 	}
 	a.e.count(func(s *Stats) { s.Applied = a.index })
-	a.e.post(func() { a.e.applied(m) })
 	return nil
 }
 

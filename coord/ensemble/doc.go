@@ -8,7 +8,8 @@
 //	                          one write and one fdatasync for the whole group. In a group of one this runs on the loop itself:
 //	                          there is nobody to whom a heartbeat would be late
 //	                          raft then knows the entries as stable, hence committed, and hands them out
-//	apply                     gives each batch to Machine.Apply, in order; while it does, the loop writes the next group
+//	apply                     gives each batch to Machine.Apply, in order; while it does, the loop writes the next group. A small entry with
+//	                          nothing behind it is applied by the loop
 //
 // No timer holds a batch back: a group is whatever arrived while the group before was being written.
 //

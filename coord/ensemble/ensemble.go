@@ -45,6 +45,7 @@ const (
 	electionTicks  = 20
 	heartbeatTicks = 2
 	applyingBytes  = 16 << 20 // handed to apply at once
+	inlineBytes    = 4 << 10  // an entry that is applied on the loop itself if nothing else waits
 	restartBytes   = 1 << 20  // of log behind the last checkpoint at a stop, from which on it is cheaper to begin a new segment
 )
 
@@ -72,6 +73,7 @@ type Ensemble struct {
 	hs        store.HardState // as raft wants it; the commit index may be ahead of the log's
 	batches   [][]byte        // reused
 	appliedTo uint64
+	applying  int                // messages that the apply goroutine has
 	applyc    chan<- *pb.Message // nil once closed
 
 	apply applier

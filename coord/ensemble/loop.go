@@ -122,15 +122,32 @@ func (e *Ensemble) handle(rd raft.Ready) error {
 				return err
 			}
 		case raft.LocalApplyThread:
-			// Never blocks for long: raft hands out no more than applyingBytes at a time, and apply needs nothing of the loop.
-			select {
-			case e.applyc <- m:
-			case <-e.failed:
-				return e.Err()
+			if err := e.handOut(m); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// handOut has entries applied. With nothing else to do the loop does it itself, which saves a lone writer the way through another
+// goroutine; else apply does, while the loop writes the next group.
+func (e *Ensemble) handOut(m *pb.Message) error {
+	if e.applying == 0 && len(m.GetEntries()) == 1 && len(m.GetEntries()[0].GetData()) <= inlineBytes && e.queue.empty() {
+		if err := e.apply.handle(m); err != nil {
+			return err
+		}
+		e.applied(m)
+		return nil
+	}
+	e.applying++
+	// Never blocks for long: raft hands out no more than applyingBytes at a time, and apply needs nothing of the loop.
+	select {
+	case e.applyc <- m:
+		return nil
+	case <-e.failed:
+		return e.Err()
+	}
 }
 
 // append writes entries and hard state, and tells raft once they are durable.

@@ -8,7 +8,8 @@ import (
 
 // Machine is the replicated state machine: what the log is for.
 //
-// All calls but the iteration of a Snapshot come from one goroutine, one after the other. They may block (the log then fills
+// The calls come one after the other, never two at once, but not all from the same goroutine; the iteration of a Snapshot runs beside them. They
+// may block (the log then fills
 // up behind them and Propose waits), but must not call back into the Ensemble.
 type Machine interface {
 	// Apply judges one batch and returns how many transactions it held, which is what the checkpoint trigger counts. Batches
