@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -219,6 +220,24 @@ func TestRolls(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestRollsWhereOffsetsEnd: an index tells offsets relative to its base, in 31 bits.
+func TestRollsWhereOffsetsEnd(t *testing.T) {
+	l := open(t, testOptions(t, t.TempDir()+"/t-0"))
+	wide := func(delta uint32) *AppendSet {
+		b := batch{}.build()
+		binary.BigEndian.PutUint32(b[23:], delta)
+		return setOf(b, false)
+	}
+	appendAll(t, l, wide(1<<31-10), wide(8), wide(0), wide(0))
+	var got []int64
+	for _, s := range *l.segments.Load() {
+		got = append(got, s.base)
+	}
+	if diff := cmp.Diff([]int64{0, 1 << 31}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

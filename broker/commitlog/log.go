@@ -58,6 +58,7 @@ type Log struct {
 	// looseSnapshot is the one of them that is not at a segment's begin, -1 without one.
 	looseSnapshot int64
 	doomed        []doomed
+	nextExpiry    time.Time
 	topicID       topic.ID
 }
 

@@ -90,7 +90,12 @@ func (l *Log) load() error {
 		l.sync.init(from)
 		l.newNames.Store(true)
 		l.newDir.Store(true)
-		return l.flushLocked()
+		err := l.flushLocked()
+		if Passes(err) && l.Err() == nil {
+			// The disk is too full for indexes. What is there can be read without, and the recovery point waits.
+			return l.Sync(end)
+		}
+		return err
 	}
 	if removed {
 		l.newNames.Store(true)

@@ -141,6 +141,9 @@ func (l *Log) doomFile(d *doomed, path string) error {
 	return err
 }
 
+// expireEvery is how often idle producers are looked for.
+const expireEvery = 10 * time.Minute
+
 // Housekeep removes files whose file.delete.delay.ms is over, and forgets producers that have been idle for
 // producer.id.expiration.ms. To be called now and then.
 func (l *Log) Housekeep(now time.Time) {
@@ -149,7 +152,10 @@ func (l *Log) Housekeep(now time.Time) {
 	if l.Err() != nil {
 		return
 	}
-	l.producers.Expire(now.UnixMilli(), l.settings.Load().ProducerExpirationMs)
+	if !now.Before(l.nextExpiry) {
+		l.producers.Expire(now.UnixMilli(), l.settings.Load().ProducerExpirationMs)
+		l.nextExpiry = now.Add(expireEvery)
+	}
 	l.doomed = slices.DeleteFunc(l.doomed, func(d doomed) bool {
 		if now.Before(d.due) {
 			return false

@@ -146,7 +146,7 @@ func (l *Log) OffsetsBefore(ts int64, n int) []int64 {
 	now, logStart := l.now(), l.logStart.Load()
 	segs := *l.segments.Load()
 	for _, s := range segs {
-		starts = append(starts, start{max(s.base, logStart), s.largestTime(now)})
+		starts = append(starts, start{max(s.base, logStart), l.modified(s)})
 	}
 	if last := segs[len(segs)-1]; last.size.Load() > 0 {
 		starts = append(starts, start{l.logEnd.Load(), now})
@@ -166,6 +166,17 @@ func (l *Log) OffsetsBefore(ts int64, n int) []int64 {
 		offsets = append(offsets, starts[last].offset)
 	}
 	return offsets
+}
+
+// modified is when a segment was last written, in ms.
+func (l *Log) modified(s *segment) int64 {
+	if s.active == nil {
+		return s.modified
+	}
+	if st, err := s.active.file.file.Stat(); err == nil {
+		return st.ModTime().UnixMilli()
+	}
+	return l.now()
 }
 
 // AbortedTxns lists the aborted transactions that overlap [from, to), by last offset; to is Slice.Upper of what was read from from on.

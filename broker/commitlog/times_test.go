@@ -135,18 +135,29 @@ func TestTimesOfKafkasLogs(t *testing.T) {
 }
 
 func TestOffsetsBefore(t *testing.T) {
-	l, _ := fiveSegments(t, func(*Settings) {})
+	now := time.UnixMilli(0)
+	c := fs.NewCrash()
+	c.Now = func() time.Time { return now }
+	o := testOptions(t, "/d/t-0")
+	o.FS, o.Now, o.Settings.SegmentBytes = c, c.Now, 100
+	l := open(t, o)
+	for i := range 5 {
+		now = time.UnixMilli(0).Add(time.Duration(i) * time.Hour)
+		appendAll(t, l, batch{ts: 99}.set())
+	}
+	now = now.Add(time.Hour)
 	hour := time.Hour.Milliseconds()
-	for _, c := range []struct {
+	// A segment was last written when its record came, but the sealed ones count as written when they were sealed.
+	for _, x := range []struct {
 		ts   int64
 		n    int
 		want []int64
 	}{
 		{Latest, 1, []int64{5}}, {Latest, 3, []int64{5, 4, 3}}, {Latest, 9, []int64{5, 4, 3, 2, 1, 0}},
-		{Earliest, 5, []int64{0}}, {2 * hour, 9, []int64{2, 1, 0}}, {2*hour - 1, 1, []int64{1}}, {-5, 9, nil},
+		{Earliest, 5, []int64{0}}, {2 * hour, 9, []int64{1, 0}}, {2*hour - 1, 1, []int64{0}}, {4 * hour, 1, []int64{4}}, {-5, 9, nil},
 	} {
-		if diff := cmp.Diff(c.want, l.OffsetsBefore(c.ts, c.n)); diff != "" {
-			t.Errorf("%d, %d: %s", c.ts, c.n, diff)
+		if diff := cmp.Diff(x.want, l.OffsetsBefore(x.ts, x.n)); diff != "" {
+			t.Errorf("%d, %d: %s", x.ts, x.n, diff)
 		}
 	}
 }

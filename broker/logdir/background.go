@@ -3,6 +3,7 @@ package logdir
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ottla/broker/commitlog"
@@ -79,14 +80,13 @@ func (m *Manager) flushOften(d *dir, synced map[*commitlog.Log]time.Time, now ti
 
 // flush moves the recovery points of a directory, then its checkpoints, and removes what has been dead for long enough.
 func (m *Manager) flush(d *dir) {
-	logs := m.logsIn(d)
 	now := m.c.Now()
-	for _, l := range logs {
+	each(m.logsIn(d), m.flushers, func(l *commitlog.Log) {
 		if err := l.Flush(); err != nil && l.Err() == nil {
 			m.c.Logger.Warn().Err(err).Str("log", l.Partition().String()).Msg("log is not flushed; its recovery point stays")
 		}
 		l.Housekeep(now)
-	}
+	})
 	d.sweep(now)
 	if d.failure() != nil {
 		return
@@ -106,8 +106,26 @@ func (m *Manager) retain(d *dir) {
 	}
 }
 
-// closers is how many logs of a directory are closed at a time: most of it is waiting for the disk.
-const closers = 8
+// How many logs of a directory are flushed, and closed, at a time: most of it is waiting for the disk, whose journal takes syncs that
+// come together in one go. In the background few, for the sake of those who wait for their own.
+const (
+	flushers = 4
+	closers  = 32
+)
+
+// each runs fn on all logs, workers at a time.
+func each(logs []*commitlog.Log, workers int, fn func(*commitlog.Log)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(workers, len(logs)) {
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(len(logs)); i = next.Add(1) {
+				fn(logs[i-1])
+			}
+		})
+	}
+	wg.Wait()
+}
 
 // Close stops the background work, closes the logs and unlocks the directories. With clean each log is flushed; then the checkpoints
 // are written and the directory is marked as closed cleanly, unless one of its logs could not be.
@@ -137,24 +155,13 @@ func (m *Manager) closeDir(d *dir, clean bool) error {
 	logs := m.logsIn(d)
 	var mu sync.Mutex
 	var failure error
-	next := make(chan *commitlog.Log)
-	var wg sync.WaitGroup
-	for range min(closers, len(logs)) {
-		wg.Go(func() {
-			for l := range next {
-				if err := l.Close(clean); err != nil {
-					mu.Lock()
-					failure = err
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	for _, l := range logs {
-		next <- l
-	}
-	close(next)
-	wg.Wait()
+	each(logs, m.closers, func(l *commitlog.Log) {
+		if err := l.Close(clean); err != nil {
+			mu.Lock()
+			failure = err
+			mu.Unlock()
+		}
+	})
 	if !clean || d.failure() != nil {
 		return d.failure()
 	}

@@ -3,6 +3,7 @@ package logdir
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,8 +108,16 @@ func (m *Manager) loadDir(ctx context.Context, d *dir, settings func(string) com
 	if d.clean {
 		return nil
 	}
-	// Where records are missing, recovery points must not stay beyond the end: what is appended there is not yet durable.
-	return d.checkpoint(m.logsIn(d))
+	logs := m.logsIn(d)
+	if err := d.checkpoint(logs); err != nil {
+		// Where records are missing, recovery points must not stay beyond the end: what is appended there is not yet durable.
+		short := slices.ContainsFunc(logs, func(l *commitlog.Log) bool { return l.LogEnd() < d.points[l.Partition()] })
+		if short || !commitlog.Passes(err) {
+			return err
+		}
+		m.c.Logger.Warn().Err(err).Str("dir", d.path).Msg("checkpoints are not written")
+	}
+	return nil
 }
 
 // progressEvery is after how many logs a line says how far loading is.

@@ -38,6 +38,8 @@ type Manager struct {
 	meta  Meta
 	cache *commitlog.Cache
 
+	flushers, closers int
+
 	stop chan struct{}
 	work sync.WaitGroup
 
@@ -78,6 +80,7 @@ func Open(c Config) (*Manager, error) {
 	}
 	m := &Manager{
 		c: c, meta: Meta{BrokerID: -1}, cache: commitlog.NewCache(c.Files, indexPages), stop: make(chan struct{}),
+		flushers: flushers, closers: closers,
 		logs: map[topic.Partition]hosted{}, offline: map[topic.Partition]*dir{}, making: map[topic.Partition]chan struct{}{}, hw: offsets{},
 	}
 	for _, path := range c.Dirs {

@@ -57,6 +57,7 @@ func (w *world) start(fsys fs.FS) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.flushers, m.closers = 1, 1 // so that a cut at an operation is the same each time
 	if err = m.SetMeta(w.meta); err == nil {
 		err = m.Load(context.Background(), powerSettings)
 	}
