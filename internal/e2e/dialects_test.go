@@ -32,6 +32,7 @@ var dialects = []dialect{
 	{"platformatic", produces(Node, "platformatic/producer.mjs"), consumes(Node, "platformatic/group.mjs"), plainLine},
 	{"kafkajs", produces(Node, "kafkajs/producer.js"), consumes(Node, "kafkajs/group.js"), plainLine},
 	{"librdkafka", produces(Python, "producer.py"), consumes(Python, "group.py"), plainLine},
+	{"franz-go", ottlaProducer, ottlaMember, plainLine},
 }
 
 // produces and consumes are the programs of testdata: ADDRESS TOPIC COUNT, and a group behind it.
@@ -54,6 +55,23 @@ func first(addresses string) string { a, _, _ := strings.Cut(addresses, ","); re
 func plainLine(line string) (p int32, o int64, ok bool) {
 	n, err := fmt.Sscanf(line, "%d %d message ", &p, &o)
 	return p, o, err == nil && n == 2
+}
+
+// franz-go is in our own commands.
+func ottlaProducer(t *testing.T, addresses, topic string, count int) {
+	t.Helper()
+	var in strings.Builder
+	for i := range count {
+		fmt.Fprintf(&in, "message %d\n", i)
+	}
+	if _, err := Try(time.Minute, "", in.String(), Binary(t), "produce", topic, "--bootstrap-server", addresses); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ottlaMember(t *testing.T, addresses, topic, group string) []string {
+	t.Helper()
+	return []string{Binary(t), "consume", topic, "--bootstrap-server", addresses, "--group", group, "--from-beginning", "--print", "partition,offset,value"}
 }
 
 // kafkaNodeProducer: kafka-node's plain Producer writes to partition 0; half of the records come from franz-go, so that the

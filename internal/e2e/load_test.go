@@ -95,9 +95,15 @@ func (l *load) progress(t *testing.T, n int64) {
 	})
 }
 
-// finish stops producing, reads the topic back and checks that each acknowledged record is where it was said to be, and that no
-// record is there twice.
+// finish stops producing and checks what is in the topic.
 func (l *load) finish(t *testing.T) {
+	t.Helper()
+	l.halt(t)
+	l.check(t, fmt.Sprint(l.client.OptValue(kgo.SeedBrokers).([]string)[0]))
+}
+
+// halt stops producing. What is under way is still delivered, and nothing may have failed.
+func (l *load) halt(t *testing.T) {
 	t.Helper()
 	flush, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -111,7 +117,21 @@ func (l *load) finish(t *testing.T) {
 	for _, err := range l.fails {
 		t.Error(err)
 	}
-	seen := readAll(t, l.client, l.topic)
+}
+
+// abandon stops producing, and what is under way is not waited for: its broker will not come back.
+func (l *load) abandon() {
+	l.cancel()
+	l.done.Wait()
+	l.client.Close()
+}
+
+// check reads the topic back and wants each acknowledged record where it was said to be, and no record twice.
+func (l *load) check(t *testing.T, address string) {
+	t.Helper()
+	seen := readAll(t, address, l.topic)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	lost, moved := 0, 0
 	for n, want := range l.place {
 		switch got := seen[n]; {
@@ -134,11 +154,11 @@ func (l *load) finish(t *testing.T) {
 }
 
 // readAll reads a topic of numbered records from its beginning to its end.
-func readAll(t *testing.T, seeds *kgo.Client, topic string) map[int][]place {
+func readAll(t *testing.T, address, topic string) map[int][]place {
 	t.Helper()
-	ends := endOffsets(t, seeds, topic)
-	cl := Client(t, fmt.Sprint(seeds.OptValue(kgo.SeedBrokers).([]string)[0]), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	cl := Client(t, address, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer cl.Close()
+	ends := endOffsets(t, cl, topic)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	seen := map[int][]place{}
