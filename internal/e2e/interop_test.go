@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -72,85 +71,6 @@ func TestApacheBrokerOnOurCoordinator(t *testing.T) {
 	coord.Restart(t)
 	Run(t, time.Minute, "", Apache(t, "kafka-3.9", "kafka-topics", "--bootstrap-server", b.Address, "--create", "--topic", "u", "--partitions", "1")...)
 	b.Stop(t)
-}
-
-// TestSessionExpiry stops a broker for longer than its session lasts. It registers with a new epoch, leads its partitions
-// again, and every watch works: topics made, configured and deleted afterwards take effect.
-func TestSessionExpiry(t *testing.T) {
-	coordinators(t, func(t *testing.T, coord *Server) {
-		timeout := time.Duration(Scale(6, 18)) * time.Second
-		b := Broker(t, 0, coord.Address, fmt.Sprint("zookeeper.session.timeout.ms=", timeout.Milliseconds()))
-		createTopic(t, b.Address, "before", 2, nil)
-		observer := connect(t, coord.Address)
-		_, registered, err := observer.Get("/brokers/ids/0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, controlled, err := observer.Get("/controller")
-		if err != nil {
-			t.Fatal(err)
-		}
-
-		b.Signal(syscall.SIGSTOP)
-		Await(t, 3*timeout, "the registration of the stopped broker vanishes", func() error {
-			ok, _, err := observer.Exists("/brokers/ids/0")
-			if err == nil && ok {
-				err = fmt.Errorf("it is still there")
-			}
-			return err
-		})
-		if Long() {
-			time.Sleep(30*time.Second - timeout) // cut off for 30 s in all
-		}
-		b.Signal(syscall.SIGCONT)
-
-		Await(t, time.Minute, "the broker registers again", func() error {
-			_, again, err := observer.Get("/brokers/ids/0")
-			if err == nil && again.Czxid <= registered.Czxid {
-				err = fmt.Errorf("its epoch is %d, not greater than %d", again.Czxid, registered.Czxid)
-			}
-			return err
-		})
-		Await(t, time.Minute, "a controller is elected again", func() error {
-			_, again, err := observer.Get("/controller")
-			if err == nil && again.Czxid <= controlled.Czxid {
-				err = fmt.Errorf("/controller is still the old one")
-			}
-			return err
-		})
-		l := startLoad(t, b.Address, "before")
-		l.progress(t, 100)
-		l.finish(t)
-		createTopic(t, b.Address, "after", 2, nil) // the watch on /brokers/topics
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		adm := kadm.NewClient(Client(t, b.Address))
-		// Written by an old tool: the watches on /config/changes and /brokers/topics.
-		for path, data := range map[string]string{
-			"/config/topics/before": `{"version":1,"config":{"retention.ms":"123456"}}`,
-		} {
-			if _, err := observer.Set(path, []byte(data), -1); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, err := observer.Create("/config/changes/config_change_", []byte(`{"version":2,"entity_path":"topics/before"}`), zk.FlagSequence, world); err != nil {
-			t.Fatal(err)
-		}
-		Await(t, 30*time.Second, "the broker sees the configuration", func() error {
-			return configured(t, ctx, b.Address, "before", "retention.ms", "123456")
-		})
-		if _, err := adm.DeleteTopics(ctx, "after"); err != nil { // the watch on /admin/delete_topics
-			t.Error(err)
-		}
-		Await(t, 30*time.Second, "the topic's znode vanishes", func() error {
-			ok, _, err := observer.Exists("/brokers/topics/after")
-			if err == nil && ok {
-				err = fmt.Errorf("it is still there")
-			}
-			return err
-		})
-		b.Stop(t)
-	})
 }
 
 // TestJavaToolsRead lets the Apache tools of 3.9 and 4 write to and read from our broker.
