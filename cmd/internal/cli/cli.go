@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,12 +18,17 @@ import (
 
 // Main runs the command that args name and returns the exit status: 0, 1 for a failure, 2 for a wrong call.
 func Main(args []string) int {
+	return Run(context.Background(), args, os.Stdin, os.Stdout, os.Stderr)
+}
+
+// Run is Main with its surroundings. args begin with the program's name, which may be that of a tutorial's command.
+func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	cmd := command(args[0])
 	cmd.SetArgs(arguments(cmd, args[1:]))
-	cmd.SetIn(os.Stdin)
-	cmd.SetOut(os.Stdout)
-	cmd.SetErr(os.Stderr)
-	err := cmd.ExecuteContext(context.Background())
+	cmd.SetIn(in)
+	cmd.SetOut(out)
+	cmd.SetErr(errs)
+	err := cmd.ExecuteContext(ctx)
 	var status output.Status
 	switch {
 	case err == nil:
@@ -30,7 +36,7 @@ func Main(args []string) int {
 	case errors.As(err, &status):
 		return int(status)
 	}
-	fmt.Fprintln(os.Stderr, output.Problem("Error: ")+err.Error())
+	fmt.Fprintln(errs, output.Problem("Error: ")+err.Error())
 	var usage output.UsageError
 	if errors.As(err, &usage) {
 		return 2
@@ -54,7 +60,9 @@ func command(program string) *cobra.Command {
 		cmd := build()
 		cmd.Use = name + strings.TrimPrefix(cmd.Use, strings.Fields(cmd.Use)[0])
 		cmd.CompletionOptions.DisableDefaultCmd = true
-		return finish(cmd)
+		finish(cmd)
+		cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return errors.Unwrap(usage(cmd, err)) }) // status 1, as Apache's
+		return cmd
 	}
 	return finish(root())
 }
@@ -65,7 +73,7 @@ func arguments(cmd *cobra.Command, args []string) []string {
 	if _, ok := named[cmd.Name()]; !ok || cmd.DisableFlagParsing {
 		return args
 	}
-	var out []string
+	out := []string{} // cobra takes nil for the program's own arguments
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		if len(a) > 2 && a[0] == '-' && a[1] >= 'a' && a[1] <= 'z' {
@@ -85,8 +93,30 @@ func arguments(cmd *cobra.Command, args []string) []string {
 func finish(cmd *cobra.Command) *cobra.Command {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetFlagErrorFunc(usage)
+	groups(cmd)
 	checkArgs(cmd)
 	return cmd
+}
+
+// groups lets commands that only hold others, cmd included, print their help, and say what is wrong with a name they do not have.
+func groups(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		groups(c)
+	}
+	if cmd.RunE != nil || cmd.Run != nil || !cmd.HasSubCommands() {
+		return
+	}
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		hint := ""
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = fmt.Sprintf(" Did you mean %s?", strings.Join(near, " or "))
+		}
+		return output.Usagef("there is no command `%s %s`.%s `%s --help` lists what there is", cmd.CommandPath(), args[0], hint, cmd.CommandPath())
+	}
 }
 
 func usage(cmd *cobra.Command, err error) error {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ottla/cmd/internal/bench"
 	"ottla/cmd/internal/config"
 	"ottla/cmd/internal/console"
 	"ottla/cmd/internal/group"
@@ -37,14 +38,8 @@ func root() *cobra.Command {
 		Long: `Ottla is Kafka and ZooKeeper in one binary, exchangeable with the Apache ones.
 
 Start with ` + "`ottla up`" + `: it runs both in one process, on the usual ports, with its data in ./ottla-data.`,
-		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return output.Usagef("there is no command %q; `ottla --help` lists them", args[0])
-			}
-			return cmd.Help()
-		},
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddGroup(&cobra.Group{ID: "servers", Title: "Servers:"}, &cobra.Group{ID: "clients", Title: "Clients of any Kafka or ZooKeeper:"})
 	add := func(group string, cmds ...*cobra.Command) {
 		for _, c := range cmds {
@@ -53,7 +48,7 @@ Start with ` + "`ottla up`" + `: it runs both in one process, on the usual ports
 		}
 	}
 	add("servers", serve.Up(), serve.Coordinator(), serve.Broker())
-	add("clients", topic.Command(), group.Command(), config.Command(), console.Produce(), console.Consume(), zk.Command())
+	add("clients", topic.Command(), group.Command(), config.Command(), console.Produce(), console.Consume(), zk.Command(), bench.Command())
 	add("", as(), links.Command(slices.Sorted(maps.Keys(named))), version.Command())
 	return cmd
 }
@@ -69,12 +64,10 @@ func as() *cobra.Command {
 			if len(args) == 0 || named[plainName(args[0])] == nil {
 				return output.Usagef("want one of the names %v", slices.Sorted(maps.Keys(named)))
 			}
-			c := command(args[0])
-			c.SetArgs(args[1:])
-			c.SetIn(cmd.InOrStdin())
-			c.SetOut(cmd.OutOrStdout())
-			c.SetErr(cmd.ErrOrStderr())
-			return c.ExecuteContext(cmd.Context())
+			if code := Run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()); code != 0 {
+				return output.Status(code)
+			}
+			return nil
 		},
 	}
 }

@@ -33,7 +33,7 @@ const defaultTimeout = 30 * time.Second
 
 // Flags adds the flags of our own commands.
 func (k *Kafka) Flags(f *pflag.FlagSet) {
-	f.StringVarP(&k.Servers, "bootstrap-server", "b", DefaultServers, "brokers to connect to, `host:port,…`")
+	f.StringVarP(&k.Servers, "bootstrap-server", "b", DefaultServers, "brokers to connect to, `host:port,...`")
 	f.StringVar(&k.Properties, "command-config", "", "`file` of client properties")
 	f.DurationVar(&k.Timeout, "timeout", defaultTimeout, "how long to wait for an answer")
 }

@@ -31,7 +31,7 @@ const defaultSession = 30 * time.Second
 
 // Flags adds the flags of our own commands.
 func (z *ZooKeeper) Flags(f *pflag.FlagSet) {
-	f.StringVarP(&z.Connect, "zookeeper", "z", DefaultConnect, "servers to connect to, `host:port,…/chroot`")
+	f.StringVarP(&z.Connect, "zookeeper", "z", DefaultConnect, "servers to connect to, `host:port,.../chroot`")
 	f.DurationVar(&z.SessionTimeout, "session-timeout", defaultSession, "session timeout to ask for")
 	f.DurationVar(&z.Timeout, "timeout", 10*time.Second, "how long to wait for a session")
 }

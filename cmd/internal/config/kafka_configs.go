@@ -53,9 +53,9 @@ func KafkaConfigs() *cobra.Command {
 	}
 	c.Command = cmd
 	f := cmd.Flags()
-	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,…`")
+	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,...`")
 	f.StringVar(&c.kafka.Properties, "command-config", "", "`file` of client properties")
-	f.StringVar(&c.zookeeper, "zookeeper", "", "write the configuration of topics to ZooKeeper itself, at `host:port,…/chroot`, as tools up to 2.8 did")
+	f.StringVar(&c.zookeeper, "zookeeper", "", "write the configuration of topics to ZooKeeper itself, at `host:port,.../chroot`, as tools up to 2.8 did")
 	f.StringArrayVar(&c.types, "entity-type", nil, "`type`: topics or brokers")
 	f.StringArrayVar(&c.names, "entity-name", nil, "`name` of the topic, id of the broker")
 	for name := range shortcuts {
@@ -64,9 +64,9 @@ func KafkaConfigs() *cobra.Command {
 	for name := range defaults {
 		f.Bool(name, false, "short for --entity-type and --entity-default")
 	}
-	f.StringVar(&c.add, "add-config", "", "`k1=v1,k2=[v1,v2],…` to set")
+	f.StringVar(&c.add, "add-config", "", "`k1=v1,k2=[v1,v2],...` to set")
 	f.StringVar(&c.addFile, "add-config-file", "", "`file` of properties to set")
-	f.StringVar(&c.drop, "delete-config", "", "`k1,k2,…` to remove")
+	f.StringVar(&c.drop, "delete-config", "", "`k1,k2,...` to remove")
 	tool.Switches(f, map[string]string{
 		"describe": "show configurations", "alter": "change a configuration", "entity-default": "the defaults of all entities of the type",
 		"all": "also show what is not set", "force": "accepted for old scripts; nothing is asked for",

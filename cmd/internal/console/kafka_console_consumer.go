@@ -56,8 +56,8 @@ func KafkaConsoleConsumer() *cobra.Command {
 	}
 	c.Command = cmd
 	f := cmd.Flags()
-	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,…`")
-	f.StringVar(&c.zookeeper, "zookeeper", "", "find the brokers in ZooKeeper, at `host:port,…/chroot`, as the old consumer did")
+	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,...`")
+	f.StringVar(&c.zookeeper, "zookeeper", "", "find the brokers in ZooKeeper, at `host:port,.../chroot`, as the old consumer did")
 	f.StringVar(&c.topic, "topic", "", "the `topic` to read")
 	f.StringVar(&c.include, "include", "", "`expression` for the topics to read")
 	f.StringVar(&c.include, "whitelist", "", "the old name of --include, `expression`")

@@ -51,8 +51,8 @@ func KafkaConsoleProducer() *cobra.Command {
 	}
 	c.Command = cmd
 	f := cmd.Flags()
-	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,…`")
-	f.StringVar(&c.brokerList, "broker-list", "", "the old name of --bootstrap-server, `host:port,…`")
+	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,...`")
+	f.StringVar(&c.brokerList, "broker-list", "", "the old name of --bootstrap-server, `host:port,...`")
 	f.StringVar(&c.topic, "topic", "", "the `topic` to write to")
 	f.BoolVar(&c.sync, "sync", false, "wait for each record's acknowledgement")
 	f.StringVar(&c.compression, "compression-codec", "none", "`codec`: none, gzip, snappy, lz4 or zstd; gzip if the option stands alone")

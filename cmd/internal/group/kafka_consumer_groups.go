@@ -43,7 +43,7 @@ func KafkaConsumerGroups() *cobra.Command {
 	}
 	c.Command = cmd
 	f := cmd.Flags()
-	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,…`")
+	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,...`")
 	f.StringVar(&c.kafka.Properties, "command-config", "", "`file` of client properties")
 	f.StringArrayVar(&c.groups, "group", nil, "a consumer `group`; may be repeated")
 	f.StringArrayVar(&c.topics, "topic", nil, "a `topic`, or topic:0,1,2 for some partitions, to reset; may be repeated")

@@ -58,14 +58,14 @@ func KafkaTopics() *cobra.Command {
 	}
 	c.Command = cmd
 	f := cmd.Flags()
-	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,…`")
+	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,...`")
 	f.StringVar(&c.kafka.Properties, "command-config", "", "`file` of client properties")
-	f.StringVar(&c.zookeeper, "zookeeper", "", "write to ZooKeeper itself, at `host:port,…/chroot`, as tools up to 2.8 did")
+	f.StringVar(&c.zookeeper, "zookeeper", "", "write to ZooKeeper itself, at `host:port,.../chroot`, as tools up to 2.8 did")
 	f.StringVar(&c.topic, "topic", "", "the `topic`; a regular expression for all but --create")
 	f.StringVar(&c.topicID, "topic-id", "", "the `id` of the topic to describe")
 	f.Int32Var(&c.partitions, "partitions", -1, "`number` of partitions")
 	f.Int32Var(&c.replicas, "replication-factor", -1, "`number` of replicas of each partition")
-	f.StringVar(&c.assignment, "replica-assignment", "", "brokers of each partition, `1:2,2:3,…`")
+	f.StringVar(&c.assignment, "replica-assignment", "", "brokers of each partition, `1:2,2:3,...`")
 	f.StringArrayVar(&c.configs, "config", nil, "a `name=value` of the topic; may be repeated")
 	f.StringArrayVar(&c.drops, "delete-config", nil, "a `name` to remove from the topic's configuration (--zookeeper --alter)")
 	tool.Switches(f, map[string]string{
