@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"ottla/broker/commitlog"
 	"ottla/broker/config"
@@ -124,36 +123,6 @@ func (s *Server) deleted(ps []topic.Partition) {
 	}
 	if len(gone) > 0 {
 		s.groups.TopicsDeleted(gone)
-	}
-}
-
-// dirFailed takes a failed log directory out of service and lets the controller know; a broker without any directory stops.
-func (s *Server) dirFailed(dir string, err error) {
-	s.log.Error().Err(err).Str("dir", dir).Msg("log directory is offline: its partitions are not served until the disk is mended and the broker restarted")
-	if s.table != nil {
-		s.table.DirFailed(dir)
-	}
-	for _, d := range s.dirs.Dirs() {
-		if d.Error == nil {
-			go s.reportDirFailure()
-			return
-		}
-	}
-	s.fail(fmt.Errorf("all log directories are offline, the last one is %s: %w", dir, err))
-}
-
-// reportTimeout bounds the attempts to tell the controller of a failed directory.
-const reportTimeout = time.Minute
-
-func (s *Server) reportDirFailure() {
-	ctx, cancel := context.WithTimeout(context.Background(), reportTimeout)
-	defer cancel()
-	session, err := s.zk.Session(ctx)
-	if err == nil {
-		err = session.NotifyLogDirFailure(ctx, s.id)
-	}
-	if err != nil {
-		s.log.Error().Err(err).Msg("the controller could not be told of the failed log directory")
 	}
 }
 

@@ -68,6 +68,8 @@ type Server struct {
 	changes    *znode.ConfigChanges
 	features   *features
 
+	dirFailures chan dirFailure
+
 	stops  []stop // what has been started, in order
 	failed chan error
 	once   sync.Once // guards failed
@@ -87,7 +89,10 @@ func New(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Server{o: o, log: o.Logger, id: o.Config.BrokerID, failed: make(chan error, 1)}
+	return &Server{
+		o: o, log: o.Logger, id: o.Config.BrokerID,
+		dirFailures: make(chan dirFailure, len(o.Config.Log.Dirs)), failed: make(chan error, 1),
+	}
 }
 
 // Serve starts the broker, runs until ctx ends or the broker cannot go on, and stops it within the grace. ready, if not nil,
@@ -278,10 +283,11 @@ func (s *Server) handlers(reg *api.Registry) {
 	s.peers = peer.NewController(peer.Config{ClientID: strconv.Itoa(int(s.id)), Timeout: c.Controller.SocketTimeout, Logger: s.log}, s.controllerNode)
 	s.started("controller connection", quietly(s.peers.Close))
 	s.table = replica.New(replica.Config{
-		Self: s.id, Logs: s.dirs, Metadata: s.metadata, Fence: s.fence, Prepare: s.prepare, Settings: s.settings, LagMax: c.Replica.LagTimeMax,
+		Self: s.id, Logs: hostedLogs{s.dirs}, Metadata: s.metadata, Fence: s.fence, Prepare: s.prepare, Settings: s.settings, LagMax: c.Replica.LagTimeMax,
 		Elected: s.elected, Resigned: s.resigned, Now: s.o.Now, Logger: s.log,
 	})
 	s.started("partitions", quietly(s.table.Close))
+	s.followDirs()
 
 	cluster, configs := controlCluster{s.metadata}, topicConfigs{s.config}
 	s.topics = controller.NewTopics(s.zk, cluster, configs, controller.TopicsConfig{

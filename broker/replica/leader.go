@@ -104,10 +104,10 @@ func (c *change) become(tp topic.Partition, id topic.ID, s *kmsg.LeaderAndISRReq
 	if !leads && s.Leader >= 0 && !c.t.live(s.Leader) {
 		// A leader that nobody has told us of is not followed. The log is made all the same, as in Apache Kafka.
 		cfg.Logger.Warn().Stringer("partition", tp).Int32("leader", s.Leader).Msg("the leader is not among the live brokers: not following it")
-		_, err := c.open(tp, id)
+		_, err := c.open(tp, id, s.IsNew)
 		return err
 	}
-	p, err := c.open(tp, id)
+	p, err := c.open(tp, id, s.IsNew)
 	if err != nil {
 		cfg.Logger.Error().Err(err).Stringer("partition", tp).Msg("cannot open the log")
 		return err

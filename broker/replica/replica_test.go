@@ -29,7 +29,10 @@ type logs struct {
 	open    map[topic.Partition]*commitlog.Log
 	offline map[topic.Partition]bool
 	deleted []topic.Partition
+	lost    bool // a directory is offline
 }
+
+func (l *logs) Offline() bool { return l.lost }
 
 func (l *logs) Log(p topic.Partition) (*commitlog.Log, bool) { return l.open[p], l.offline[p] }
 
@@ -106,10 +109,15 @@ func (f *fixture) send(key int16, version int16, body []byte) kmsg.Response {
 // lead sends a LeaderAndIsr v7 for one partition of topic t.
 func (f *fixture) lead(id topic.ID, controllerEpoch, p, leader, leaderEpoch int32, replicas ...int32) error {
 	f.t.Helper()
+	return f.become(false, id, controllerEpoch, p, leader, leaderEpoch, replicas...)
+}
+
+func (f *fixture) become(isNew bool, id topic.ID, controllerEpoch, p, leader, leaderEpoch int32, replicas ...int32) error {
+	f.t.Helper()
 	req := kmsg.NewPtrLeaderAndISRRequest()
 	req.Version, req.ControllerEpoch, req.BrokerEpoch = 7, controllerEpoch, 100
 	s := kmsg.NewLeaderAndISRRequestTopicPartition()
-	s.Partition, s.Leader, s.LeaderEpoch, s.ISR, s.Replicas = p, leader, leaderEpoch, replicas, replicas
+	s.Partition, s.Leader, s.LeaderEpoch, s.ISR, s.Replicas, s.IsNew = p, leader, leaderEpoch, replicas, replicas, isNew
 	req.TopicStates = []kmsg.LeaderAndISRRequestTopicState{{Topic: "t", TopicID: id, PartitionStates: []kmsg.LeaderAndISRRequestTopicPartition{s}}}
 	resp := f.send(4, 7, req.AppendTo(nil)).(*kmsg.LeaderAndISRResponse)
 	if resp.ErrorCode != 0 {
@@ -220,6 +228,26 @@ func TestOfflineDirectory(t *testing.T) {
 	f.expectTold("t-0 resigned 0")
 	if p, _ := f.Lookup("t", 0); p != nil {
 		t.Error("a partition of the failed directory is still served")
+	}
+}
+
+// A log that is not found while a directory is offline may lie there: an empty one must not take its place.
+func TestNoLogInPlaceOfOneThatMayBeOffline(t *testing.T) {
+	f := newFixture(t)
+	if err := f.lead(topic.ID{1}, 5, 0, self, 0, self); err != nil {
+		t.Fatal(err)
+	}
+	f.logs.lost = true
+	for _, leader := range []int32{self, 2, 9} { // led here, followed, and followed from a broker that nobody knows
+		if err := f.lead(topic.ID{1}, 5, 1, leader, 0, self, 2); !errors.Is(err, kerr.KafkaStorageError) || len(f.logs.open) != 1 {
+			t.Errorf("leader %d: %v, %d logs", leader, err, len(f.logs.open))
+		}
+	}
+	if err := f.lead(topic.ID{1}, 5, 0, self, 1, self); err != nil {
+		t.Errorf("a log that is there: %v", err)
+	}
+	if err := f.become(true, topic.ID{1}, 5, 2, self, 0, self); err != nil {
+		t.Errorf("a new replica: %v", err)
 	}
 }
 

@@ -27,6 +27,8 @@ type Logs interface {
 	Delete(p topic.Partition) error
 	// CheckpointedHighWatermark is the high watermark of the last life, else 0.
 	CheckpointedHighWatermark(p topic.Partition) int64
+	// Offline says whether a directory is offline: a log that is not found may lie there.
+	Offline() bool
 }
 
 // Config is what a Table needs.
@@ -141,13 +143,15 @@ func (c *change) get(tp topic.Partition) *partition.Partition {
 	return c.t.Hosted()[tp]
 }
 
-// open returns the hosted partition, made without a role if it is new here.
-func (c *change) open(tp topic.Partition, id topic.ID) (*partition.Partition, error) {
+// open returns the hosted partition, made without a role if it is new here. isNew says that the replica has never been on any
+// broker: otherwise a log that is not found while a directory is offline may lie there, and an empty one in its place would lose
+// its records.
+func (c *change) open(tp topic.Partition, id topic.ID, isNew bool) (*partition.Partition, error) {
 	if p := c.get(tp); p != nil {
 		return p, assign(p.Log(), id)
 	}
 	cfg := &c.t.cfg
-	if _, offline := cfg.Logs.Log(tp); offline {
+	if log, offline := cfg.Logs.Log(tp); offline || log == nil && !isNew && cfg.Logs.Offline() {
 		return nil, kerr.KafkaStorageError
 	}
 	if c.unprepared != nil {
