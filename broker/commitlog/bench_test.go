@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
+
+	"ottla/internal/fs"
 )
 
 func benchLog(b *testing.B, change func(*Options)) *Log {
@@ -250,5 +252,54 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 		offset = (offset + 37) % end
 	}); n > 1 {
 		t.Errorf("a read makes %v allocations", n)
+	}
+}
+
+// TestFetchCostsTheSame counts file calls of fetches at random known offsets in the same bytes as 1 and as 200 segments: what speed on a
+// busy machine cannot tell.
+func TestFetchCostsTheSame(t *testing.T) {
+	var reads, opens [2]int
+	for i, segments := range []int{1, 200} {
+		f := fs.NewFaulty(fs.OS)
+		o := testOptions(t, t.TempDir()+"/t-0")
+		o.FS, o.Cache, o.Settings.IndexIntervalBytes = f, NewCache(512, 2048), 1024
+		l := open(t, o)
+		set := []*AppendSet{batch{n: 2, size: 100}.set()}
+		for n := range 20000 {
+			reset(set)
+			if err := l.Append(0, set); err != nil {
+				t.Fatal(err)
+			}
+			if segments > 1 && n%100 == 99 && n < 19999 {
+				if err := l.Roll(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if l.Segments() != segments {
+			t.Fatalf("%d segments", l.Segments())
+		}
+		end := l.LogEnd()
+		r := rand.New(rand.NewPCG(1, 2))
+		fetch := func() {
+			s, err := l.Read(r.Int64N(end), end, 1000, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Release()
+		}
+		for range 3000 { // until every segment is known
+			fetch()
+		}
+		none := make(chan struct{})
+		close(none)
+		read, opened := f.Inject(fs.Rule{Op: fs.OpRead, Stall: none}), f.Inject(fs.Rule{Op: fs.OpOpen, Stall: none})
+		for range 2000 {
+			fetch()
+		}
+		reads[i], opens[i] = read.Hits(), opened.Hits()
+	}
+	if float64(reads[1]) > 1.2*float64(reads[0]) || opens[0]+opens[1] > 0 {
+		t.Errorf("2000 fetches make %d reads and %d opens in 1 segment, %d and %d in 200", reads[0], opens[0], reads[1], opens[1])
 	}
 }

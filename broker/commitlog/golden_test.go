@@ -12,8 +12,8 @@ import (
 	"ottla/broker/topic"
 )
 
-// compare reads every partition that the listing knows at both isolation levels, in fetches of several sizes.
-func compare(t *testing.T, logs map[topic.Partition]*Log, want listing) {
+// compare reads every partition that the listing knows at both isolation levels, in fetches of these sizes.
+func compare(t *testing.T, logs map[topic.Partition]*Log, want listing, fetches ...int) {
 	t.Helper()
 	for p, l := range logs {
 		for _, isolation := range []string{"read_uncommitted", "read_committed"} {
@@ -29,7 +29,7 @@ func compare(t *testing.T, logs map[topic.Partition]*Log, want listing) {
 			if l.LogStart() != w.begin || limit != w.end {
 				t.Errorf("%s %s: offsets %d to %d, want %d to %d", p, isolation, l.LogStart(), limit, w.begin, w.end)
 			}
-			for _, maxBytes := range []int{1, 500, 1 << 20} {
+			for _, maxBytes := range fetches {
 				got := consume(t, l, limit, maxBytes, isolation == "read_committed")
 				if diff := cmp.Diff(w.records, got); diff != "" {
 					t.Errorf("%s %s with fetches of %d bytes (-want +got):\n%.2000s", p, isolation, maxBytes, diff)
@@ -43,7 +43,7 @@ func compare(t *testing.T, logs map[topic.Partition]*Log, want listing) {
 func TestServesKafkasLogs(t *testing.T) {
 	for _, name := range []string{"clean", "epochs", "kafka-0.10", "upgraded"} {
 		t.Run(name, func(t *testing.T) {
-			compare(t, openAll(t, unpack(t, name), nil), readListing(t, name))
+			compare(t, openAll(t, unpack(t, name), nil), readListing(t, name), 1, 500, 1<<20)
 		})
 	}
 }
@@ -66,7 +66,7 @@ func TestRebuildsWhatItNeeds(t *testing.T) {
 				}
 			}
 			logs := openAll(t, dir, func(o *Options) { o.CleanShutdown, o.RecoveryPoint, o.LogStartOffset = false, 0, starts[o.Partition] })
-			compare(t, logs, readListing(t, name))
+			compare(t, logs, readListing(t, name), 1, 500, 1<<20)
 		})
 	}
 }
@@ -154,7 +154,7 @@ func TestRecoversAsKafkaDoes(t *testing.T) {
 		}
 		delete(logs, p)
 	}
-	compare(t, logs, want)
+	compare(t, logs, want, 1, 500, 1<<20)
 	for tp, end := range map[string]int64{"torn": 78, "garbage": 90, "zeros": 90, "flipped": 48, "renumbered": 90} {
 		if got := logs[topic.Partition{Topic: tp}].LogEnd(); got != end {
 			t.Errorf("%s ends at %d, want %d", tp, got, end)

@@ -57,13 +57,12 @@ func (l *Log) Read(offset, maxOffset int64, maxBytes int, minOne bool) (Slice, e
 // settled is the log's generation between two truncations, waiting for the end of one that is under way. What fails afterwards while
 // the generation is another may have failed because of that.
 func (l *Log) settled() uint64 {
-	for {
-		if g := l.generation.Load(); g&1 == 0 {
-			return g
-		}
-		l.mu.Lock()   // truncations hold it
-		l.mu.Unlock() //nolint:staticcheck // nothing to do in between
+	if g := l.generation.Load(); g&1 == 0 {
+		return g
 	}
+	l.mu.Lock() // truncations hold it
+	defer l.mu.Unlock()
+	return l.generation.Load()
 }
 
 // errMoved says that a segment was sealed or deleted since the list was loaded: look again.

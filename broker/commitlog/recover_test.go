@@ -284,7 +284,7 @@ func TestDamagedIndexesOfSealedSegments(t *testing.T) {
 					}
 				}
 				logs := openAll(t, dir, func(o *Options) { o.Logger = o.Logger.Level(5) })
-				compare(t, logs, readListing(t, "clean"))
+				compare(t, logs, readListing(t, "clean"), 500)
 				for p, l := range logs {
 					if p.Topic == "segments" {
 						for offset := range l.LogEnd() {

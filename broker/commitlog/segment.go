@@ -178,12 +178,13 @@ func (s *segment) largestTime(now int64) int64 {
 	return s.modified
 }
 
-// endsTimeIndex adds the last entry that a time index must have once its segment is complete. Writer only.
+// endTimeIndex adds the last entry that a time index must have once its segment is complete. Writer only.
 func (s *segment) endTimeIndex() {
 	if t := s.maxTime.Load(); t >= 0 {
 		s.active.ix.addTime(timeEntry{t, s.active.maxTimeRel})
 	}
 }
 
-// lastOffset of an entry decides everything about order in a log: of a compressed message of old it is the only one known.
+// reaches says whether the entry holds offset or something behind it. The last offset of an entry decides everything about order in a
+// log: of a compressed message of old it is the only one known.
 func reaches(e record.EntryInfo, offset int64) bool { return e.LastOffset >= offset }

@@ -15,7 +15,8 @@
 //
 // One goroutine for each directory does all that is due in it: every few seconds the flush of each log that grew, then the
 // checkpoints (so that what recovery-point-offset-checkpoint promises is already durable), and now and then retention. Directories
-// do not wait for each other's disks. Close stops and awaits these goroutines. Load has its own while it runs.
+// do not wait for each other's disks. Loading, flushing and closing many logs take some goroutines more for as long as they last, since
+// syncs that come together share a journal commit. Close awaits all.
 //
 // # Files of a directory
 //

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -119,11 +120,15 @@ func TestApacheReadsOurFiles(t *testing.T) {
 		return list
 	}
 	complaint := regexp.MustCompile(`(?i)mismatch|not found|exception|error|corrupt|isvalid: false|invalid|out of order|missing`)
-	logs := dumpLog(t, []string{"--deep-iteration", "--print-data-log"}, files(".log"))
-	if bad := complaint.FindString(logs); bad != "" {
-		t.Errorf("logs: %s in\n%.3000s", bad, logs)
+	indexes := slices.Concat(files(".index"), files(".timeindex"))
+	out := dumpLog(t, []string{"--deep-iteration", "--print-data-log"}, slices.Concat(files(".log"), indexes, files(".txnindex"), files(".snapshot")))
+	sane := dumpLog(t, []string{"--index-sanity-check"}, indexes)
+	for _, x := range []string{out, sane} {
+		if bad := complaint.FindString(x); bad != "" {
+			t.Errorf("%s in\n%.3000s", bad, x)
+		}
 	}
-	records := regexp.MustCompile(`(?m)^\| offset: (\d+) `).FindAllStringSubmatch(logs, -1)
+	records := regexp.MustCompile(`(?m)^\| offset: (\d+) `).FindAllStringSubmatch(out, -1)
 	if int64(len(records)) != end {
 		t.Errorf("%d records were printed of %d", len(records), end)
 	}
@@ -134,24 +139,19 @@ func TestApacheReadsOurFiles(t *testing.T) {
 		}
 	}
 	for _, x := range []struct {
-		args []string
-		end  string
-		want *regexp.Regexp
-		n    int
+		what     string
+		out      string
+		line     string
+		min, max int
 	}{
-		{[]string{"--index-sanity-check"}, ".index", regexp.MustCompile(`passed sanity check`), len(files(".index"))},
-		{nil, ".index", regexp.MustCompile(`(?m)^offset: \d+ position: \d+`), 30},
-		{[]string{"--index-sanity-check"}, ".timeindex", regexp.MustCompile(`passed sanity check`), len(files(".timeindex"))},
-		{nil, ".timeindex", regexp.MustCompile(`(?m)^timestamp: \d+ offset: \d+`), 20},
-		{nil, ".txnindex", regexp.MustCompile(`(?m)^version: 0 producerId: 200 `), int(aborts)},
-		{nil, ".snapshot", regexp.MustCompile(`(?m)^producerId: 200 `), len(files(".snapshot"))},
+		{"sane indexes", sane, `passed sanity check`, len(indexes), len(indexes)},
+		{"offset entries", out, `(?m)^offset: \d+ position: \d+`, 20, 1000},
+		{"time entries", out, `(?m)^timestamp: \d+ offset: \d+`, 20, 1000},
+		{"aborted transactions", out, `(?m)^version: 0 producerId: 200 `, int(aborts), int(aborts)},
+		{"snapshots with the transactional producer", out, `(?m)^producerId: 200 `, len(files(".snapshot")), len(files(".snapshot"))},
 	} {
-		out := dumpLog(t, x.args, files(x.end))
-		if bad := complaint.FindString(out); bad != "" {
-			t.Errorf("%v %s: %s in\n%.3000s", x.args, x.end, bad, out)
-		}
-		if got := len(x.want.FindAllString(out, -1)); got < x.n || x.end == ".txnindex" && got != x.n {
-			t.Errorf("%v %s: %d lines of %s, want %d:\n%.3000s", x.args, x.end, got, x.want, x.n, out)
+		if n := len(regexp.MustCompile(x.line).FindAllString(x.out, -1)); n < x.min || n > x.max {
+			t.Errorf("%d %s, want %d to %d:\n%.3000s", n, x.what, x.min, x.max, x.out)
 		}
 	}
 	want := fmt.Sprintf("0\n3\n0 0\n1 %d\n2 %d\n", end/3, end/3*2)
