@@ -184,6 +184,30 @@ func TestBrokenDiskStopsTheLog(t *testing.T) {
 	}
 }
 
+// TestSyncWithoutDescriptors cannot open a sealed segment for want of descriptors: who waits is told, and the next sync works.
+func TestSyncWithoutDescriptors(t *testing.T) {
+	f := fs.NewFaulty(fs.OS)
+	o := testOptions(t, t.TempDir()+"/t-0")
+	o.FS, o.Cache = f, NewCache(0, 0)
+	o.OnFailure = func(err error) { t.Errorf("directory was taken offline: %v", err) }
+	l := open(t, o)
+	appendAll(t, l, batch{}.set())
+	if err := l.Roll(); err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, l, batch{}.set())
+	full := f.Inject(fs.Rule{Op: fs.OpOpen, Name: "*.log", Err: syscall.EMFILE})
+	if err := l.Sync(2); !errors.Is(err, kerr.KafkaStorageError) || l.SyncedEnd() != 0 {
+		t.Errorf("%v, synced to %d", err, l.SyncedEnd())
+	}
+	l.RequestSync(2)
+	l.sync.idle()
+	full.Remove()
+	if err := l.Sync(2); err != nil || l.SyncedEnd() != 2 || l.Err() != nil {
+		t.Errorf("%v, synced to %d, %v", err, l.SyncedEnd(), l.Err())
+	}
+}
+
 func TestRolls(t *testing.T) {
 	for _, c := range []struct {
 		name  string

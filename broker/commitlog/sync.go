@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -74,9 +75,12 @@ func (l *Log) Sync(upTo int64) error {
 		default:
 			g.running = true
 			g.mu.Unlock()
-			l.syncOnce()
+			err := l.syncOnce()
 			g.mu.Lock()
-			l.handOnLocked()
+			l.handOnLocked(err)
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -96,16 +100,19 @@ func (l *Log) RequestSync(upTo int64) {
 
 // syncWanted runs until nothing that RequestSync asked for is left. Close waits for it.
 func (l *Log) syncWanted() {
-	l.syncOnce()
+	err := l.syncOnce()
 	l.sync.mu.Lock()
-	l.handOnLocked()
+	l.handOnLocked(err)
 	l.sync.mu.Unlock()
 	l.report()
 }
 
-// handOnLocked ends a run, or hands it on to a goroutine if requests are left.
-func (l *Log) handOnLocked() {
+// handOnLocked ends a run, or hands it on to a goroutine if requests are left. After one that failed the next request tries again.
+func (l *Log) handOnLocked(err error) {
 	g := &l.sync
+	if err != nil {
+		g.want = g.end.Load()
+	}
 	g.running = g.err == nil && g.end.Load() < min(g.want, l.logEnd.Load())
 	if g.running {
 		go l.syncWanted()
@@ -121,8 +128,12 @@ func (l *Log) OnSynced(fn func(end int64, err error)) {
 	l.sync.notify = fn
 }
 
-// syncOnce makes everything durable that is in the log now, and publishes it.
-func (l *Log) syncOnce() {
+// errNotTried says that a file could not be opened to be synced: nothing has been lost by that.
+var errNotTried = errors.New("not synced")
+
+// syncOnce makes everything durable that is in the log now, and publishes it. An error stops the log, unless it is errNotTried for
+// want of descriptors.
+func (l *Log) syncOnce() error {
 	g := &l.sync
 	g.mu.Lock()
 	cuts := g.cuts
@@ -130,7 +141,9 @@ func (l *Log) syncOnce() {
 	end := l.logEnd.Load()
 	err := l.Err()
 	if err == nil {
-		if err = l.syncFiles(end); err != nil {
+		if err = l.syncFiles(end); errors.Is(err, errNotTried) {
+			err = l.fileError(err)
+		} else if err != nil {
 			err = l.failed(fmt.Errorf("sync: %w", err))
 		}
 	}
@@ -139,11 +152,12 @@ func (l *Log) syncOnce() {
 		g.end.Store(end)
 	}
 	end = g.end.Load()
-	notify := g.notify
+	notify, stopped := g.notify, g.err
 	g.mu.Unlock()
 	if notify != nil {
-		notify(end, err)
+		notify(end, stopped)
 	}
+	return err
 }
 
 // syncFiles syncs the .log files that hold offsets between the synced end and end, then the names that lead to them.
@@ -169,7 +183,7 @@ func (l *Log) syncSegments(segs []*segment, from, end int64) error {
 		}
 		h, err := l.open(s, logFile)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errNotTried, err)
 		}
 		l.o.IO.Acquire()
 		err = h.file.Datasync()
