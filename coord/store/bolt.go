@@ -190,14 +190,17 @@ func (b *bolt) tmp() string { return b.path + ".tmp" }
 // Commit implements Checkpoints.
 func (b *bolt) Commit(h Header, changes iter.Seq[Record]) error {
 	_, err := os.Stat(b.path)
-	if first := errors.Is(err, fs.ErrNotExist); !first {
-		return b.commit(b.path, h, changes)
+	switch {
+	case err == nil:
+		return b.update(h, changes)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
-	// bbolt makes a file in several steps; under another name until it is whole.
+	// The file appears under its name when it is whole. Until then it can be written in as many steps as is good for memory.
 	if err := os.Remove(b.tmp()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := b.commit(b.tmp(), h, changes); err != nil {
+	if err := b.build(h, changes); err != nil {
 		return err
 	}
 	if err := os.Rename(b.tmp(), b.path); err != nil {
@@ -206,17 +209,13 @@ func (b *bolt) Commit(h Header, changes iter.Seq[Record]) error {
 	return seam.OS.SyncDir(filepath.Dir(b.path))
 }
 
-func (b *bolt) commit(path string, h Header, changes iter.Seq[Record]) (err error) {
-	db, err := b.open(path, false)
+// update applies the changes in one transaction.
+func (b *bolt) update(h Header, changes iter.Seq[Record]) error {
+	db, err := b.open(b.path, false)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if cerr := db.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	return db.Update(func(tx *bbolt.Tx) error {
+	err = db.Update(func(tx *bbolt.Tx) error {
 		w, err := newBoltWriter(tx)
 		if err != nil {
 			return err
@@ -228,6 +227,53 @@ func (b *bolt) commit(path string, h Header, changes iter.Seq[Record]) (err erro
 		}
 		return w.finish(h)
 	})
+	return errors.Join(err, db.Close())
+}
+
+// How much of a new file is one transaction.
+const (
+	buildRecords = 20000
+	buildBytes   = 16 << 20
+)
+
+// build makes the temporary file.
+func (b *bolt) build(h Header, changes iter.Seq[Record]) (err error) {
+	db, err := b.open(b.tmp(), false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.NoSync = true // but for the end
+	next, stop := iter.Pull(changes)
+	defer stop()
+	var sum totals
+	for more := true; more; {
+		err := db.Update(func(tx *bbolt.Tx) error {
+			w, err := newBoltWriter(tx)
+			if err != nil {
+				return err
+			}
+			w.totals = sum
+			w.fill = 0.95 // sorted, and most of it will not change
+			for n, bytes := 0, 0; n < buildRecords && bytes < buildBytes; n++ {
+				var r Record
+				if r, more = next(); !more {
+					sum = w.totals
+					return w.finish(h)
+				}
+				if err := w.put(r); err != nil {
+					return err
+				}
+				bytes += len(r.Key) + len(r.Value)
+			}
+			sum = w.totals
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return db.Sync()
 }
 
 // boltWriter applies the changes of one transaction.
@@ -236,8 +282,8 @@ type boltWriter struct {
 	recs    *bbolt.Bucket
 	long    *bbolt.Bucket
 	buckets map[string]*bbolt.Bucket
+	fill    float64 // of pages, if not 0
 	totals
-	buf []byte
 }
 
 func newBoltWriter(tx *bbolt.Tx) (*boltWriter, error) {
@@ -263,6 +309,9 @@ func (w *boltWriter) put(r Record) error {
 		var err error
 		if bk, err = w.recs.CreateBucketIfNotExists([]byte(r.Bucket)); err != nil {
 			return err
+		}
+		if w.fill > 0 {
+			bk.FillPercent = w.fill
 		}
 		w.buckets[r.Bucket] = bk
 	}

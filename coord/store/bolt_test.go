@@ -221,3 +221,36 @@ func TestBoltIsAMap(t *testing.T) {
 		}
 	})
 }
+
+// A first checkpoint is written in several transactions, and is still one step.
+func TestBoltBuildsLargeFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	c := OpenBolt(path)
+	const n = 2*buildRecords + 7
+	all := func(yield func(Record) bool) {
+		for i := range n {
+			if !yield(Record{"node", fmt.Appendf(nil, "/n%07d", i), []byte("v")}) {
+				return
+			}
+		}
+	}
+	must(t, c.Commit(Header{Index: 3}, all))
+	if _, list := dump(t, c); len(list) != n || list[n-1] != fmt.Sprintf("node /n%07d v", n-1) {
+		t.Fatalf("%d records", len(list))
+	}
+	must(t, c.Commit(Header{Index: 4}, records(Record{"node", []byte("/n0000001"), nil})))
+	if h, list := dump(t, c); len(list) != n-1 || h.Index != 4 {
+		t.Fatalf("%d records", len(list))
+	}
+	// A build that was interrupted leaves nothing behind.
+	c = OpenBolt(filepath.Join(t.TempDir(), "state.db"))
+	if err := c.Commit(Header{Index: 3}, func(yield func(Record) bool) {
+		all(yield)
+		yield(Record{"node", nil, []byte("no key")})
+	}); err == nil {
+		t.Fatal("stored a record without a key")
+	}
+	if h, list := dump(t, c); h.Index != 0 || list != nil {
+		t.Errorf("half a file: %+v, %d records", h, len(list))
+	}
+}
