@@ -134,7 +134,8 @@ func (s *Server) autoCreate() func(ctx context.Context, name string) error {
 	return s.topics.AutoCreate
 }
 
-// follow applies the notifications below /config/changes.
+// follow applies the notifications below /config/changes, which are kept for 15 minutes: after a longer absence of the session
+// everything is read again.
 func (s *Server) follow(ctx context.Context) error {
 	var err error
 	s.changes, err = znode.FollowConfigChanges(ctx, s.zk, s.o.Now, s.log, func(ctx context.Context, session *znode.Session, kind, name string) {

@@ -132,8 +132,8 @@ func (s *Server) Start(ctx context.Context) error {
 // Close stops the broker. Partitions that can be led elsewhere are handed over first; what was accepted is finished, as far as
 // ctx allows. The error names what did not end as it should; data is on the disk all the same, or the next start recovers it.
 func (s *Server) Close(ctx context.Context) error {
-	if c := s.config.Config().Controller; c.ControlledShutdown {
-		if err := s.peers.ControlledShutdown(ctx, s.id, s.epoch(), 1+int(c.ControlledShutdownRetries), c.ControlledShutdownBackoff); err != nil {
+	if s.config.Config().Controller.ControlledShutdown {
+		if err := s.handOver(ctx); err != nil {
 			s.log.Warn().Err(err).Msg("controlled shutdown did not succeed; stopping all the same")
 		}
 	}
