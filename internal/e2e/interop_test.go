@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,10 +21,14 @@ func coordinators(t *testing.T, test func(t *testing.T, zk *Server)) {
 
 var world = zk.WorldACL(zk.PermAll)
 
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
 // connect opens a ZooKeeper session that ends with the test.
 func connect(t *testing.T, address string) *zk.Conn {
 	t.Helper()
-	c, events, err := zk.Connect([]string{address}, 10*time.Second, zk.WithLogInfo(false))
+	c, events, err := zk.Connect([]string{address}, 10*time.Second, zk.WithLogger(quiet{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,23 +73,5 @@ func TestApacheBrokerOnOurCoordinator(t *testing.T) {
 	coord.Kill()
 	coord.Restart(t)
 	Run(t, time.Minute, "", Apache(t, "kafka-3.9", "kafka-topics", "--bootstrap-server", b.Address, "--create", "--topic", "u", "--partitions", "1")...)
-	b.Stop(t)
-}
-
-// TestJavaToolsRead lets the Apache tools of 3.9 and 4 write to and read from our broker.
-func TestJavaTools(t *testing.T) {
-	coord := Coordinator(t)
-	b := Broker(t, 0, coord.Address)
-	for _, set := range []string{"kafka-3.9", "kafka-4"} {
-		topic := "t-" + strings.ReplaceAll(set, ".", "-")
-		Run(t, time.Minute, "", Apache(t, set, "kafka-topics", "--bootstrap-server", b.Address, "--create", "--topic", topic, "--partitions", "1")...)
-		if out := Run(t, time.Minute, "", Apache(t, set, "kafka-topics", "--bootstrap-server", b.Address, "--describe", "--topic", topic)...); !strings.Contains(out, "Leader: 0") {
-			t.Errorf("%s: describe printed %q", set, out)
-		}
-		if _, err := Try(time.Minute, "", "a\nb\n", Apache(t, set, "kafka-console-producer", "--bootstrap-server", b.Address, "--topic", topic)...); err != nil {
-			t.Error(err)
-		}
-		printed(t, set+" console consumer", Run(t, time.Minute, "", Apache(t, set, "kafka-console-consumer", "--bootstrap-server", b.Address, "--topic", topic, "--from-beginning", "--max-messages", "2")...), "a", "b")
-	}
 	b.Stop(t)
 }

@@ -34,20 +34,20 @@ type place struct {
 	offset    int64
 }
 
-// startLoad begins to produce to a topic that exists, as fast as it goes, with a few hundred records under way.
+// startLoad begins to produce 20,000 records a second to a topic that exists, or as many as go.
 func startLoad(t *testing.T, addresses, topic string) *load {
 	t.Helper()
-	return produceLoad(t, addresses, topic, 0)
+	return produceLoad(t, addresses, topic, 20, time.Millisecond)
 }
 
-// startTrickle is a load of a few thousand records a second.
+// startTrickle is a load that leaves the machine to others.
 func startTrickle(t *testing.T, addresses, topic string) *load {
 	t.Helper()
-	return produceLoad(t, addresses, topic, 5*time.Millisecond)
+	return produceLoad(t, addresses, topic, 10, 5*time.Millisecond)
 }
 
-// produceLoad sends ten records every so often.
-func produceLoad(t *testing.T, addresses, topic string, every time.Duration) *load {
+// produceLoad sends so many records every so often.
+func produceLoad(t *testing.T, addresses, topic string, count int, every time.Duration) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{topic: topic, cancel: cancel, place: map[int]place{}}
@@ -56,10 +56,12 @@ func produceLoad(t *testing.T, addresses, topic string, every time.Duration) *lo
 		kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.ProducerBatchMaxBytes(64<<10),
 		kgo.UnknownTopicRetries(-1)) // metadata of one broker may be ahead of the partitions of another
 	l.done.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
 		for n := 0; ctx.Err() == nil; n++ {
-			if every > 0 && n%10 == 0 {
+			if n%count == 0 {
 				select {
-				case <-time.After(every):
+				case <-tick.C:
 				case <-ctx.Done():
 				}
 			}

@@ -36,12 +36,7 @@ func TestLogDirs(t *testing.T) {
 			end := func() {
 				t.Helper()
 				way.stop(s, t)
-				Await(t, 30*time.Second, "the registration vanishes", func() error {
-					if ok, _, err := c.Exists("/brokers/ids/0"); err != nil || ok {
-						return fmt.Errorf("it is there: %v, %v", ok, err)
-					}
-					return nil
-				})
+				Await(t, 30*time.Second, "the registration vanishes", func() error { return absent(c, "/brokers/ids/0") })
 			}
 
 			s = BrokerOn(t, dir, 0, coord.Address, append(lines, "zookeeper.session.timeout.ms=2000")...)

@@ -30,3 +30,9 @@ func Within(t testing.TB, what string, took, bound time.Duration) {
 		t.Errorf("%s took %v, more than %v", what, took.Round(time.Millisecond), bound)
 	}
 }
+
+// Result is a figure of this run: the long form prints it in its last line.
+func Result(t testing.TB, format string, args ...any) {
+	t.Helper()
+	t.Logf("RESULT "+format, args...)
+}

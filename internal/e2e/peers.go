@@ -57,11 +57,35 @@ func java(t testing.TB, set, class string, args ...string) []string {
 	return append([]string{"java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true", "-Dpeers.level=WARN", "-cp", cp, class}, args...)
 }
 
-// Apache is the command of an Apache tool: Apache(t, "kafka-4", "kafka-topics", "--list", …).
+// tools are the classes behind the names of the Apache tools, the newer first.
+var tools = map[string][]string{
+	"kafka-topics":              {"org.apache.kafka.tools.TopicCommand", "kafka.admin.TopicCommand"},
+	"kafka-configs":             {"org.apache.kafka.tools.ConfigCommand", "kafka.admin.ConfigCommand"},
+	"kafka-consumer-groups":     {"org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "kafka.admin.ConsumerGroupCommand"},
+	"kafka-console-producer":    {"org.apache.kafka.tools.ConsoleProducer", "kafka.tools.ConsoleProducer"},
+	"kafka-console-consumer":    {"org.apache.kafka.tools.consumer.ConsoleConsumer", "kafka.tools.ConsoleConsumer"},
+	"kafka-get-offsets":         {"org.apache.kafka.tools.GetOffsetShell", "kafka.tools.GetOffsetShell"},
+	"kafka-producer-perf-test":  {"org.apache.kafka.tools.ProducerPerformance"},
+	"kafka-broker-api-versions": {"org.apache.kafka.tools.BrokerApiVersionsCommand", "kafka.admin.BrokerApiVersionsCommand"},
+	"zkCli":                     {"org.apache.zookeeper.ZooKeeperMain"},
+}
+
+// Apache is the command of an Apache tool: Apache(t, "kafka-4", "kafka-topics", "--list", …). The process is the JVM itself:
+// scripts/apache would start one more, to learn Java's version.
 func Apache(t testing.TB, set, tool string, args ...string) []string {
 	t.Helper()
 	Peers(t, set)
-	return append([]string{filepath.Join(Root, "scripts", "apache"), "run", set + "/" + tool}, args...)
+	classes, err := os.ReadFile(filepath.Join(peersDir(), set, "classes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, class := range tools[tool] {
+		if strings.Contains(string(classes), "\n"+class+"\n") {
+			return java(t, set, class, args...)
+		}
+	}
+	t.Fatalf("no tool %s in %s", tool, set)
+	return nil
 }
 
 // Node is the command of a program of testdata/js.

@@ -53,13 +53,7 @@ func sessionStory(t *testing.T, coord *Server, stopped bool) {
 		cable.cut()
 	}
 	early := ask(asking, "early", 10)
-	Await(t, 4*timeout, "the registration of the broker vanishes", func() error {
-		ok, _, err := c.Exists("/brokers/ids/0")
-		if err == nil && ok {
-			err = errors.New("it is still there")
-		}
-		return err
-	})
+	Await(t, 4*timeout, "the registration of the broker vanishes", func() error { return absent(c, "/brokers/ids/0") })
 	late := ask(asking, "late", 10)
 	if !stopped {
 		l.progress(t, 100) // a broker without a coordinator goes on serving
@@ -94,6 +88,15 @@ func sessionStory(t *testing.T, coord *Server, stopped bool) {
 	l.finish(t)
 	watches(t, c, coord, b)
 	b.Stop(t)
+}
+
+// absent is nil if a node is not there.
+func absent(c *zk.Conn, path string) error {
+	ok, _, err := c.Exists(path)
+	if err == nil && ok {
+		err = errors.New("it is there")
+	}
+	return err
 }
 
 func czxid(t *testing.T, c *zk.Conn, path string) int64 {
@@ -178,13 +181,7 @@ func watches(t *testing.T, c *zk.Conn, coord, b *Server) {
 	}
 	vanishes := func(path string) {
 		t.Helper()
-		Await(t, 30*time.Second, path+" vanishes", func() error {
-			ok, _, err := c.Exists(path)
-			if err == nil && ok {
-				err = errors.New("it is there")
-			}
-			return err
-		})
+		Await(t, 30*time.Second, path+" vanishes", func() error { return absent(c, path) })
 	}
 	led := func(topic string, partitions int) {
 		t.Helper()

@@ -75,7 +75,7 @@ func TestUpIsQuickAndSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	took := time.Since(begin)
-	t.Logf("%v from the start of the process to the first acknowledged record", took.Round(time.Millisecond))
+	Result(t, "%v from the start of the process to the first acknowledged record", took.Round(time.Millisecond))
 	Within(t, "the way to the first acknowledged record", took, 300*time.Millisecond)
 	cl.Close()
 
@@ -93,7 +93,7 @@ func TestUpIsQuickAndSmall(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		t.Logf("%d MiB resident", mib)
+		Result(t, "%d MiB resident", mib)
 		if mib > limit {
 			t.Errorf("%d MiB are resident, more than %d", mib, limit)
 		}
