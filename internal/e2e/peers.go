@@ -49,14 +49,6 @@ func Peers(t testing.TB, sets ...string) {
 	}
 }
 
-// java is the command that runs a class of a set. The process is the JVM itself, so that signals reach it.
-func java(t testing.TB, set, class string, args ...string) []string {
-	t.Helper()
-	dir := filepath.Join(peersDir(), set)
-	cp := filepath.Join(dir, "conf") + ":" + filepath.Join(dir, "jars") + "/*"
-	return append([]string{"java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true", "-Dpeers.level=WARN", "-cp", cp, class}, args...)
-}
-
 // tools are the classes behind the names of the Apache tools, the newer first.
 var tools = map[string][]string{
 	"kafka-topics":              {"org.apache.kafka.tools.TopicCommand", "kafka.admin.TopicCommand"},

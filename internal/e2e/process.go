@@ -65,8 +65,9 @@ func Binary(t testing.TB) string {
 	return build.path
 }
 
-// Cleanup removes what Binary built; TestMain calls it.
+// Cleanup removes what Binary built and keeps the class archives; TestMain calls it.
 func Cleanup() {
+	archives.publish()
 	if build.path != "" {
 		os.RemoveAll(filepath.Dir(build.path))
 	}
