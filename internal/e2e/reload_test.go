@@ -22,7 +22,9 @@ func TestConfigurationOfANewSession(t *testing.T) {
 	b := Broker(t, 0, cable.Address, "zookeeper.session.timeout.ms=4000")
 	createTopic(t, b.Address, "t", 1, nil)
 	cl := Client(t, b.Address, kgo.DefaultProduceTopic("t"), kgo.ProducerBatchCompression(kgo.NoCompression()))
-	produce := func() error { return cl.ProduceSync(context.Background(), kgo.SliceRecord(make([]byte, 1000))).FirstErr() }
+	produce := func() error {
+		return cl.ProduceSync(context.Background(), kgo.SliceRecord(make([]byte, 1000))).FirstErr()
+	}
 	if err := produce(); err != nil {
 		t.Fatal(err)
 	}
