@@ -90,8 +90,8 @@ func TestTopicsAndRecords(t *testing.T) {
 		}
 		return nil
 	})
-	s.fails(t, "ottla topic delete orders -b {K}", 1, "there is no topic orders")
-	s.prints(t, "ottla topic delete orders --if-exists -b {K}", "")
+	s.fails(t, "ottla topic delete nothing -b {K}", 1, "there is no topic nothing")
+	s.prints(t, "ottla topic delete nothing --if-exists -b {K}", "")
 }
 
 func TestBench(t *testing.T) {

@@ -187,18 +187,30 @@ func (c *consumer) poll(ctx context.Context, cl *kgo.Client) (f kgo.Fetches, idl
 	}
 }
 
-// failure is the first error that time does not mend. A topic that is missing is waited for if it may come.
+// failure is the first error that time does not mend. A broker that is away, a group that is in motion and a topic that may yet
+// come are waited for.
 func (c *consumer) failure(f kgo.Fetches) (err error) {
 	f.EachError(func(topic string, _ int32, e error) {
-		var loss *kgo.ErrDataLoss
-		switch {
-		case err != nil, errors.Is(e, context.Canceled), errors.Is(e, context.DeadlineExceeded), errors.As(e, &loss), kerr.IsRetriable(e) && !errors.Is(e, kerr.UnknownTopicOrPartition):
-		case c.create && errors.Is(e, kerr.UnknownTopicOrPartition):
-		default:
+		if err == nil && c.isFinal(e) {
 			err = explain(topic, e)
 		}
 	})
 	return err
+}
+
+func (c *consumer) isFinal(err error) bool {
+	var ke *kerr.Error
+	switch {
+	case errors.Is(err, kgo.ErrClientClosed):
+		return true
+	case !errors.As(err, &ke): // of the network, or lost data, behind which the client goes on
+		return false
+	case ke == kerr.UnknownTopicOrPartition:
+		return !c.create
+	case ke == kerr.UnknownMemberID, ke == kerr.IllegalGeneration, ke == kerr.RebalanceInProgress:
+		return false
+	}
+	return !ke.Retriable
 }
 
 // leave commits what was printed and leaves the group.

@@ -88,8 +88,8 @@ func (p *producer) feed(ctx context.Context, in io.Reader, l *layout, each func(
 // explain says what to do about a failure to produce to, or to consume, a topic.
 func explain(topic string, err error) error {
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, topic == "":
+		return err
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return fmt.Errorf("there is no topic %s, and the broker does not make it by itself; `ottla topic create %s` does", topic, topic)
 	case errors.Is(err, kerr.MessageTooLarge):
