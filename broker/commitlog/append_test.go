@@ -316,6 +316,35 @@ func TestRollFailsOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestRollWithoutSpaceToReserve fails a roll for a large set; smaller ones, which still fit in the old segment, must outlive a restart.
+func TestRollWithoutSpaceToReserve(t *testing.T) {
+	f := fs.NewFaulty(fs.OS)
+	o := testOptions(t, t.TempDir()+"/t-0")
+	o.FS, o.Settings.SegmentBytes, o.Settings.Preallocate = f, 500, true
+	l := open(t, o)
+	appendAll(t, l, batch{size: 200}.set())
+	full := f.Inject(fs.Rule{Op: fs.OpPreallocate, Name: "*.log", Err: syscall.ENOSPC})
+	if err := l.Append(0, []*AppendSet{batch{size: 300}.set()}); !errors.Is(err, kerr.KafkaStorageError) || l.Err() != nil {
+		t.Fatalf("%v", err)
+	}
+	appendAll(t, l, batch{}.set())
+	end := l.LogEnd()
+	full.Remove()
+	for _, clean := range []bool{false, true} {
+		o.Dir, o.CleanShutdown = copyDir(t, l.Dir()), clean
+		if clean {
+			if err := l.Close(true); err != nil {
+				t.Fatal(err)
+			}
+			o.Dir = l.Dir()
+		}
+		again := open(t, o)
+		if got := consume(t, again, 99, 1<<20, false); again.LogEnd() != end || int64(len(got)) != end {
+			t.Errorf("clean %v: %d records and end %d, want %d", clean, len(got), again.LogEnd(), end)
+		}
+	}
+}
+
 func TestPreallocatedSegmentsAreTrimmed(t *testing.T) {
 	o := testOptions(t, t.TempDir()+"/t-0")
 	o.Settings.SegmentBytes, o.Settings.Preallocate = 200, true

@@ -25,7 +25,7 @@
 //
 //	flushing  one Flush, Truncate or Close at a time; held around their file calls
 //	mu        writers; held around the write and around a roll's file calls, never around a sync of records
-//	syncGroup.mu, writtenIndexes.mu   inside of both
+//	syncGroup.mu, writtenIndexes.mu, names   inside of both
 //
 // # Files
 //

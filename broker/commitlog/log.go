@@ -38,6 +38,7 @@ type Log struct {
 	recoveryPoint atomic.Int64
 	epochs        epochs
 
+	names    sync.Mutex  // held around the syncs of directories; innermost
 	newDir   atomic.Bool // the parent's entry for dir is not yet durable
 	newNames atomic.Bool // nor are all names in dir
 

@@ -67,6 +67,10 @@ func (l *Log) createSegment(base, now int64) (*segment, error) {
 	if st.Preallocate {
 		if err := f.Preallocate(st.SegmentBytes); err != nil {
 			f.Close()
+			// Small records may still fit in the old segment: a file that begins before their offsets must not stay.
+			if rerr := l.o.FS.Remove(name(l.dir, base, ".log")); rerr != nil {
+				return nil, rerr
+			}
 			return nil, err
 		}
 	}
@@ -160,8 +164,12 @@ func (l *Log) syncFile(path string) error {
 	return f.Datasync()
 }
 
-// syncNames makes the names in the log's directory durable, and that of the directory itself, if there are new ones.
+// syncNames makes the names in the log's directory durable, and that of the directory itself, if there are new ones. Whoever finds
+// none has waited for a sync of them that is under way: a group sync and a flush both come here, and the records of a new segment
+// last only when its name does.
 func (l *Log) syncNames() error {
+	l.names.Lock()
+	defer l.names.Unlock()
 	l.o.IO.Acquire()
 	defer l.o.IO.Release()
 	if l.newNames.Swap(false) {

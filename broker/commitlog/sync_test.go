@@ -146,3 +146,39 @@ func TestTruncationEndsAWait(t *testing.T) {
 		}
 	})
 }
+
+// TestSyncWaitsForNames lets somebody else be at syncing the names when a segment is new: its records are not durable before that.
+func TestSyncWaitsForNames(t *testing.T) {
+	f := fs.NewFaulty(fs.OS)
+	o := testOptions(t, t.TempDir()+"/t-0")
+	o.FS, o.Settings.FlushMessages = f, 1
+	l := open(t, o)
+	appendAll(t, l, batch{}.set())
+	if err := l.Sync(l.LogEnd()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Roll(); err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, l, batch{}.set())
+	release := make(chan struct{})
+	stalled := f.Inject(fs.Rule{Op: fs.OpSyncDir, Stall: release})
+	flushed, synced := make(chan error, 1), make(chan error, 1)
+	go func() { flushed <- l.syncNames() }() // as a flush does
+	for deadline := time.Now().Add(10 * time.Second); stalled.Hits() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the names are not synced")
+		}
+	}
+	go func() { synced <- l.Sync(l.LogEnd()) }()
+	select {
+	case <-synced:
+		t.Errorf("synced to %d while the segment's name is not", l.SyncedEnd())
+		synced <- nil
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(release)
+	if err := errors.Join(<-flushed, <-synced); err != nil || l.SyncedEnd() != 2 {
+		t.Errorf("synced to %d: %v", l.SyncedEnd(), err)
+	}
+}
