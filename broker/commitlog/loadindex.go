@@ -134,7 +134,7 @@ func (l *Log) rebuild(base, next int64) (*segment, error) {
 func (l *Log) rebuildTxns(s *segment) ([]AbortedTxn, error) {
 	b, err := fs.ReadFile(l.o.FS, name(l.dir, s.base, suffixes[txnIndexFile]), math.MaxInt32)
 	if gone(err) {
-		return nil, nil
+		return l.lostTxns(s)
 	}
 	if err != nil {
 		return nil, err
@@ -142,14 +142,44 @@ func (l *Log) rebuildTxns(s *segment) ([]AbortedTxn, error) {
 	return l.wholeTxns(s, b)
 }
 
-// wholeTxns decodes a transaction index, b. If it is damaged the segment is replayed, on the state of the newest snapshot before it and
-// the segments in between.
+// wholeTxns decodes a transaction index, b. If it is damaged the segment is replayed.
 func (l *Log) wholeTxns(s *segment, b []byte) ([]AbortedTxn, error) {
 	good := goodTxns(b)
 	if len(good)*txnEntrySize == len(b) {
 		return good, nil
 	}
 	l.o.Logger.Warn().Str("log", l.o.Partition.String()).Int64("segment", s.base).Msg("transaction index is damaged and is built anew")
+	return l.replayTxns(s)
+}
+
+// lostTxns finds the aborted transactions of a segment without a transaction index that has lost its other indexes, too: most often
+// there never was one, which the headers tell.
+func (l *Log) lostTxns(s *segment) ([]AbortedTxn, error) {
+	aborts := false
+	_, err := l.entries(s, 0, func(pos int64, e record.EntryInfo, sc *scanner) error {
+		if aborts || e.Magic < 2 || !e.Header.IsControl() {
+			return nil
+		}
+		b, err := sc.bytes(pos, e, markerBytesMax)
+		if err != nil {
+			return err
+		}
+		m, ok := producer.ReadMarker(b)
+		aborts = ok && m.Type == record.Abort
+		return nil
+	})
+	if err != nil && !errors.Is(err, errTorn) {
+		return nil, err
+	}
+	if !aborts {
+		return nil, nil
+	}
+	return l.replayTxns(s)
+}
+
+// replayTxns finds the aborted transactions of a segment in its batches, on the state of the newest snapshot before it and the
+// segments in between.
+func (l *Log) replayTxns(s *segment) ([]AbortedTxn, error) {
 	var state producer.State
 	from := int64(0)
 	for i := len(l.snapshots) - 1; i >= 0; i-- {
@@ -199,6 +229,9 @@ func (l *Log) loadIndexes(s *segment, limit, replay int64) (from int64, err erro
 		f.last = decodeTime(b[timeIndexFile][(f.times-1)*timeEntrySize:])
 	}
 	txns, err := l.wholeTxns(s, b[txnIndexFile])
+	if b[txnIndexFile] == nil && !f.both && replay > s.base {
+		txns, err = l.lostTxns(s)
+	}
 	if err != nil {
 		return 0, err
 	}

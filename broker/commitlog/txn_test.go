@@ -2,6 +2,8 @@ package commitlog
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -10,8 +12,8 @@ import (
 	"ottla/internal/fs"
 )
 
-// TestTransactionsSurviveEverything runs random transactions over small segments, with clean stops, crashes and truncations between
-// them, beside a plain model, and compares the last stable offset, the aborted lists and what a reader of committed data gets.
+// TestTransactionsSurviveEverything runs random transactions over small segments, with clean stops, crashes, lost indexes and
+// truncations between them, beside a plain model, and compares the last stable offset, the aborted lists and what a reader of committed data gets.
 func TestTransactionsSurviveEverything(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		o := testOptions(t, "/d/t-0")
@@ -124,6 +126,9 @@ func TestTransactionsSurviveEverything(t *testing.T) {
 				if err := l.Close(clean); err != nil {
 					rt.Fatal(err)
 				}
+				if rapid.Bool().Draw(rt, "without indexes") {
+					loseIndexes(rt, o)
+				}
 				if l, err = Open(again); err != nil {
 					rt.Fatal(err)
 				}
@@ -142,4 +147,20 @@ func TestTransactionsSurviveEverything(t *testing.T) {
 			"": func(*rapid.T) { check() },
 		})
 	})
+}
+
+// loseIndexes removes all indexes of a log, as somebody may do to have them built anew.
+func loseIndexes(rt *rapid.T, o Options) {
+	files, err := o.FS.ReadDir(o.Dir)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	for _, f := range files {
+		if _, suffix, ok := parseName(f.Name()); !ok || !slices.Contains(suffixes[indexFile:], suffix) {
+			continue
+		}
+		if err := o.FS.Remove(filepath.Join(o.Dir, f.Name())); err != nil {
+			rt.Fatal(err)
+		}
+	}
 }
