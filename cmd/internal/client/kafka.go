@@ -75,7 +75,8 @@ func (k *Kafka) Open(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) 
 	if id == "" {
 		id = "ottla"
 	}
-	all := append([]kgo.Opt{kgo.SeedBrokers(seeds...), kgo.ClientID(id), kgo.DialTimeout(min(k.timeout(), 10*time.Second))}, opts...)
+	wait := max(min(k.timeout(), 10*time.Second), 100*time.Millisecond)
+	all := append([]kgo.Opt{kgo.SeedBrokers(seeds...), kgo.ClientID(id), kgo.DialTimeout(wait), kgo.RequestTimeoutOverhead(wait)}, opts...)
 	more, err := k.properties()
 	if err != nil {
 		return nil, err

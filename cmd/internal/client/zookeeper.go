@@ -47,6 +47,8 @@ type Tree struct {
 	state   zk.State
 	refused error // the latest failure to connect
 	failed  int   // attempts to connect that failed, since the last that did not
+	latest  net.Conn
+	closed  bool
 }
 
 // Open makes a session. Unless a server refuses the connection at once, it waits for the timeout.
@@ -103,9 +105,13 @@ func (t *Tree) dial(network, address string, timeout time.Duration) (net.Conn, e
 	c, err := net.DialTimeout(network, address, timeout)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err == nil && t.closed {
+		c.Close()
+		err = net.ErrClosed
+	}
 	t.refused, t.failed = err, t.failed+1
 	if err == nil {
-		t.failed = 0
+		t.failed, t.latest = 0, c
 	}
 	t.tellLocked()
 	return c, err
@@ -161,8 +167,22 @@ func (t *Tree) Lost(ctx context.Context, session time.Duration) error {
 
 // Close ends the session, whereby its ephemeral nodes vanish.
 func (t *Tree) Close() {
+	if state, _, _ := t.look(1); state != zk.StateHasSession {
+		t.hangUp() // there is nobody to say goodbye to
+	}
 	t.Conn.Close()
+	t.hangUp()
 	t.wg.Wait()
+}
+
+// hangUp closes the connection under the library, which would wait minutes for a server that does not answer.
+func (t *Tree) hangUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	if t.latest != nil {
+		t.latest.Close()
+	}
 }
 
 // At is where a path of the user is on the servers: below the chroot, with one slash between names and none at the end.
