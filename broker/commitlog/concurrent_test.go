@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"ottla/broker/record"
+	"ottla/broker/topic"
+	"ottla/internal/fs"
 )
 
 // numbered is a set of n records whose values are their offsets, as they will be when it is appended at offset.
@@ -208,4 +210,61 @@ func TestReadersBesideTruncation(t *testing.T) {
 	}
 	wg.Wait()
 	t.Logf("%d reads, %d dropped", reads.Load(), dropped.Load())
+}
+
+// TestNobodyWaitsForTheDiskOfOthers holds back the removal of a deleted segment, beside which appends go on, and then an append, beside
+// which readers do.
+func TestNobodyWaitsForTheDiskOfOthers(t *testing.T) {
+	f := fs.NewFaulty(fs.OS)
+	o := testOptions(t, t.TempDir()+"/t-0")
+	o.FS, o.Settings.SegmentBytes, o.Settings.RetentionBytes, o.Settings.FileDeleteDelayMs = f, 200, 0, 0
+	l := open(t, o)
+	if err := l.AssignTopicID(topic.ID{1}); err != nil {
+		t.Fatal(err)
+	}
+	hang := func(op fs.Op, fn func()) (release func()) {
+		stall, done := make(chan struct{}), make(chan struct{})
+		rule := f.Inject(fs.Rule{Op: op, Stall: stall})
+		go func() { defer close(done); fn() }()
+		for deadline := time.Now().Add(10 * time.Second); rule.Hits() == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("it does not hang")
+			}
+		}
+		return func() { rule.Remove(); close(stall); <-done }
+	}
+	soon := func(what string, fn func()) {
+		t.Helper()
+		done := make(chan struct{})
+		go func() { defer close(done); fn() }()
+		select {
+		case <-done:
+		case <-time.After(5 * time.Second):
+			t.Errorf("%s waits", what)
+		}
+	}
+	appendAll(t, l, batch{n: 3}.set(), batch{n: 3}.set())
+	l.SetHighWatermark(l.LogEnd())
+	if n, err := l.DeleteOldSegments(time.Now()); n == 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	release := hang(fs.OpRemove, func() { l.Housekeep(time.Now().Add(time.Second)) })
+	soon("an append", func() { _ = l.Append(0, []*AppendSet{batch{}.set()}) })
+	release()
+
+	release = hang(fs.OpWrite, func() { _ = l.Append(0, []*AppendSet{batch{}.set()}) })
+	soon("a fetch", func() {
+		if l.TopicID() != (topic.ID{1}) {
+			t.Error("another topic id")
+		}
+		s, err := l.Read(l.LogStart(), l.LogEnd(), 1<<20, true)
+		if err != nil || s.Len == 0 {
+			t.Error(s.Len, err)
+		}
+		s.Release()
+	})
+	release()
+	if l.LogEnd() != 8 {
+		t.Errorf("end %d", l.LogEnd())
+	}
 }

@@ -60,7 +60,7 @@ type Log struct {
 	looseSnapshot int64
 	doomed        []doomed
 	nextExpiry    time.Time
-	topicID       topic.ID
+	topicID       atomic.Pointer[topic.ID] // nil: not known; written under mu
 }
 
 // stopped is why a log serves no more.

@@ -40,20 +40,24 @@ func (l *Log) loadMetadata(files []string) {
 	if !slices.Contains(files, metadataFile) {
 		return
 	}
+	var id topic.ID
 	b, err := fs.ReadFile(l.o.FS, filepath.Join(l.dir, metadataFile), 4096)
 	if err == nil {
-		l.topicID, err = decodeMetadata(b)
+		id, err = decodeMetadata(b)
 	}
-	if err != nil {
+	if err == nil {
+		l.topicID.Store(&id)
+	} else {
 		l.o.Logger.Warn().Err(err).Str("log", l.o.Partition.String()).Msg("topic id cannot be read and is dropped")
 	}
 }
 
-// TopicID is the id of the topic whose records these are; zero when it is not known.
+// TopicID is the id of the topic whose records these are; zero when it is not known. Every fetch asks for it: it takes no lock.
 func (l *Log) TopicID() topic.ID {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.topicID
+	if id := l.topicID.Load(); id != nil {
+		return *id
+	}
+	return topic.ID{}
 }
 
 // AssignTopicID writes the topic's id, durably, if there is none yet. When there is another one, the log belongs to a topic of the
@@ -62,17 +66,18 @@ func (l *Log) AssignTopicID(id topic.ID) error {
 	defer l.report()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	known := l.TopicID()
 	switch {
 	case l.Err() != nil:
 		return l.Err()
-	case l.topicID == id || id.IsZero():
+	case known == id || id.IsZero():
 		return nil
-	case !l.topicID.IsZero():
-		return fmt.Errorf("%w: %s has the records of topic id %s, not of %s", kerr.InconsistentTopicID, l.o.Partition, l.topicID, id)
+	case !known.IsZero():
+		return fmt.Errorf("%w: %s has the records of topic id %s, not of %s", kerr.InconsistentTopicID, l.o.Partition, known, id)
 	}
 	if err := l.writeAtomic(metadataFile, encodeMetadata(id)); err != nil {
 		return l.fileError(fmt.Errorf("%s: %w", metadataFile, err))
 	}
-	l.topicID = id
+	l.topicID.Store(&id)
 	return nil
 }

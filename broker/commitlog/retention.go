@@ -145,12 +145,21 @@ func (l *Log) doomFile(d *doomed, path string) error {
 const expireEvery = 10 * time.Minute
 
 // Housekeep removes files whose file.delete.delay.ms is over, and forgets producers that have been idle for
-// producer.id.expiration.ms. To be called now and then.
+// producer.id.expiration.ms. To be called now and then. Appends do not wait for the removals.
 func (l *Log) Housekeep(now time.Time) {
+	for _, path := range l.due(now) {
+		if err := l.o.FS.Remove(path); err != nil && !os.IsNotExist(err) {
+			l.o.Logger.Warn().Err(err).Str("file", filepath.Base(path)).Msg("deleted segment cannot be removed; the next start will")
+		}
+	}
+}
+
+// due forgets idle producers, and takes out the files that are to be removed.
+func (l *Log) due(now time.Time) (paths []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.Err() != nil {
-		return
+		return nil
 	}
 	if !now.Before(l.nextExpiry) {
 		l.producers.Expire(now.UnixMilli(), l.settings.Load().ProducerExpirationMs)
@@ -160,11 +169,8 @@ func (l *Log) Housekeep(now time.Time) {
 		if now.Before(d.due) {
 			return false
 		}
-		for _, path := range d.paths {
-			if err := l.o.FS.Remove(path); err != nil && !os.IsNotExist(err) {
-				l.o.Logger.Warn().Err(err).Str("file", filepath.Base(path)).Msg("deleted segment cannot be removed; the next start will")
-			}
-		}
+		paths = append(paths, d.paths...)
 		return true
 	})
+	return paths
 }
