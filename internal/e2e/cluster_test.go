@@ -164,6 +164,7 @@ func groupStory(t *testing.T, addresses, topic string, d dialect) {
 		m.leave(t)
 	}
 	watch.stop(t)
+	Result(t, "%s: %d members in %d steps, %d records, one owner in each of %d stable looks", d.name, len(all), len(steps), count*len(steps), watch.looks)
 }
 
 // member is a running consumer.

@@ -62,7 +62,7 @@ func TestKill(t *testing.T) {
 			var slowest time.Duration
 			rounds := Scale(3, 10)
 			for range rounds {
-				l.progress(t, 300)
+				l.progress(t, int64(Scale(300, 5000)))
 				nodes.progress(t, 20)
 				if c.coordinator {
 					coord.Kill()

@@ -21,8 +21,9 @@ func TestMixedCluster(t *testing.T) {
 	coordinators(t, func(t *testing.T, coord *Server) {
 		const ours, apache = 0, 1
 		c := connect(t, coord.Address)
-		brokers := []*Server{ours: Broker(t, ours, coord.Address), apache: nil}
-		brokers[apache] = Kafka(t, t.TempDir(), apache, coord.Address)
+		session := "zookeeper.session.timeout.ms=6000"
+		brokers := []*Server{ours: Broker(t, ours, coord.Address, session), apache: nil}
+		brokers[apache] = Kafka(t, t.TempDir(), apache, coord.Address, session)
 		both := brokers[ours].Address + "," + brokers[apache].Address
 
 		phase := func(name string, controller int) {
@@ -47,8 +48,20 @@ func TestMixedCluster(t *testing.T) {
 		phase("Apache-is-controller", apache)
 		restart(apache)
 		phase("ours-again", ours)
+		if Long() {
+			for round := range 2 {
+				for _, id := range []int{ours, apache} {
+					brokers[id].Kill()
+					awaitController(t, c, 1-id)
+					Await(t, time.Minute, "the registration vanishes", func() error { return absent(c, fmt.Sprint("/brokers/ids/", id)) })
+					brokers[id].Restart(t)
+					phase(fmt.Sprintf("killed-%d-%d", id, round), 1-id)
+				}
+			}
+		}
 		lasting.progress(t, 100)
 		lasting.finish(t)
+		Result(t, "mixed cluster: %d records acknowledged while the controller changed hands, all there once", len(lasting.place))
 
 		brokers[apache].Stop(t)
 		brokers[ours].Stop(t)

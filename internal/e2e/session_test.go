@@ -64,6 +64,7 @@ func sessionStory(t *testing.T, coord *Server, stopped bool) {
 		}
 		return nil
 	})
+	away := time.Since(begin)
 	if stopped {
 		b.Signal(syscall.SIGCONT)
 	} else {
@@ -88,6 +89,7 @@ func sessionStory(t *testing.T, coord *Server, stopped bool) {
 	l.finish(t)
 	watches(t, c, coord, b)
 	b.Stop(t)
+	Result(t, "cut off for %v: %d records acknowledged, all there once, and every watch works", away.Round(time.Second), len(l.place))
 }
 
 // absent is nil if a node is not there.
