@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,6 +161,41 @@ func TestFence(t *testing.T) {
 }
 
 // ask sends a Metadata request through the registry, as the network would.
+// Two controllers speak at once: what the first has said is done before the second is heard, or it could come last.
+func TestUpdatesComeOneAtATime(t *testing.T) {
+	s := NewStore()
+	reg := api.NewRegistry()
+	deleting, release := make(chan struct{}), make(chan struct{})
+	(&Updater{Store: s, Fence: &Fence{BrokerEpoch: func() int64 { return 1 }}, Deleted: func([]topic.Partition) {
+		close(deleting)
+		<-release
+	}}).Register(reg)
+	e, _ := reg.Lookup(6)
+	send := func(epoch int32, p kmsg.UpdateMetadataRequestTopicPartition) {
+		req := update("orders", ordersID, p)
+		req.ControllerEpoch, req.BrokerEpoch = epoch, 1
+		if _, err := e.Handle(context.Background(), &api.Request{Key: 6, Version: 8, Body: req.AppendTo(nil)}); err != nil {
+			t.Error(err)
+		}
+	}
+	send(1, state(0, 0, 0))
+	var both sync.WaitGroup
+	both.Go(func() { send(1, state(0, LeaderDeleted)) })
+	<-deleting
+	heard := make(chan struct{})
+	both.Go(func() { defer close(heard); send(2, state(0, 1, 1)) })
+	select {
+	case <-heard:
+		t.Error("the second was heard in the middle of the first")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(release)
+	both.Wait()
+	if p, ok := s.Load().Partition(topic.Partition{Topic: "orders"}); !ok || p.Leader != 1 {
+		t.Errorf("%+v", p)
+	}
+}
+
 func ask(t *testing.T, q *Query, version int16, listener string, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	t.Helper()
 	reg := api.NewRegistry()

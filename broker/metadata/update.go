@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -43,12 +44,17 @@ type Updater struct {
 	Fence *Fence
 	// Deleted is told, after the image has changed, which partitions were deleted. It must not block.
 	Deleted func([]topic.Partition)
+
+	// mu is held from the check to the change: what a controller said that has been superseded in between must not come last.
+	mu sync.Mutex
 }
 
 // Register adds UpdateMetadata v0-8.
 func (u *Updater) Register(r *api.Registry) {
 	api.Register(r, 0, 8, func(_ context.Context, _ *api.Request, req *kmsg.UpdateMetadataRequest) (kmsg.Response, error) {
 		resp := kmsg.NewPtrUpdateMetadataResponse()
+		u.mu.Lock()
+		defer u.mu.Unlock()
 		if err := u.Fence.Check(req.ControllerEpoch, req.BrokerEpoch); err != nil {
 			resp.ErrorCode = api.Code(err)
 			return resp, nil
