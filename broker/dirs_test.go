@@ -96,7 +96,7 @@ func TestFailedDirectoryIsTakenOut(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			soon(t, "the append", func() { _, _, err = p.Commit(t.Context(), records, time.Second) })
+			soon(t, "the append", func() { _, _, err = p.Commit(t.Context(), p.Role().LeaderEpoch, records, time.Second) })
 			if !errors.Is(err, kerr.KafkaStorageError) {
 				t.Errorf("append: %v", err)
 			}

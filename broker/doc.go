@@ -15,12 +15,13 @@
 //
 // # Stop
 //
-// ControlledShutdown asks the controller to move leaders away, then everything stops in reverse: connections finish what they
+// ControlledShutdown asks the controller to move leaders away, for as long as the coordinator answers, then everything stops in reverse: connections finish what they
 // accepted, coordinators, partitions, logs (flushed, checkpointed, marked clean), the ZooKeeper session last, whereby the
 // ephemeral nodes vanish.
 //
 // # Who owns what
 //
 // Server owns every package's instance; packages know each other through the small interfaces that they declare, which the
-// adapters in this package fulfil (groups.go, data.go, topics.go).
+// adapters in this package fulfil (groups.go, data.go, control.go, dirs.go). Of its own it has a goroutine that takes failed log
+// directories out of service.
 package broker

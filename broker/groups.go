@@ -36,7 +36,7 @@ func (o offsetsLog) Append(ctx context.Context, p, leaderEpoch int32, batches []
 	if err != nil {
 		return err
 	}
-	_, _, err = part.Commit(ctx, batches, forever)
+	_, _, err = part.Commit(ctx, leaderEpoch, batches, forever)
 	if ctx.Err() != nil && err != nil {
 		return kerr.RequestTimedOut
 	}

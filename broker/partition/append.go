@@ -18,10 +18,17 @@ const AcksAll = -1
 // With a log start offset in the answer's place where Kafka gives one, an error of the log's leaves set.LogStartOffset valid.
 // It returns the leader epoch that the sets were appended in, which Acked wants; an error means that all sets failed.
 func (p *Partition) Append(sets []*commitlog.AppendSet, acks []int16) (int32, error) {
+	return p.append(anyEpoch, sets, acks)
+}
+
+const anyEpoch = -1
+
+// append is Append, as the leader in one epoch only.
+func (p *Partition) append(in int32, sets []*commitlog.AppendSet, acks []int16) (int32, error) {
 	p.role.RLock()
 	defer p.role.RUnlock()
 	role := p.current.Load()
-	if !role.Leads {
+	if !role.Leads || in != anyEpoch && in != role.LeaderEpoch {
 		for _, s := range sets {
 			s.Err = kerr.NotLeaderForPartition
 		}
@@ -118,8 +125,10 @@ func (p *Partition) AckPlace(acks int16, set *commitlog.AppendSet) purgatory.Pla
 }
 
 // Commit appends records (v2 batches of a coordinator's, base offset 0) with acks=all and waits until they are committed, at most
-// for the timeout (REQUEST_TIMED_OUT) or until ctx ends (its error). records are stamped in place and not kept.
-func (p *Partition) Commit(ctx context.Context, records []byte, timeout time.Duration) (first, last int64, err error) {
+// for the timeout (REQUEST_TIMED_OUT) or until ctx ends (its error). In another leader epoch than the given one it fails: what the
+// coordinator knows is of that epoch, and whoever loads the partition in a later one must find all of it. records are stamped in
+// place and not kept.
+func (p *Partition) Commit(ctx context.Context, leaderEpoch int32, records []byte, timeout time.Duration) (first, last int64, err error) {
 	set := commitlog.AppendSet{Records: records, LogAppendTime: -1}
 	for rest := records; len(rest) > 0; {
 		h, err := record.ParseHeader(rest)
@@ -131,7 +140,7 @@ func (p *Partition) Commit(ctx context.Context, records []byte, timeout time.Dur
 		}
 		set.Batches, rest = append(set.Batches, h), rest[h.Size():]
 	}
-	epoch, err := p.Append([]*commitlog.AppendSet{&set}, []int16{AcksAll})
+	epoch, err := p.append(leaderEpoch, []*commitlog.AppendSet{&set}, []int16{AcksAll})
 	if err == nil {
 		err = set.Err
 	}

@@ -66,7 +66,7 @@ func lead(t *testing.T, p *Partition, epoch, version int32, isr ...int32) bool {
 
 func commit(t *testing.T, p *Partition, values ...string) (first, last int64) {
 	t.Helper()
-	first, last, err := p.Commit(context.Background(), records(t, values...), time.Second)
+	first, last, err := p.Commit(context.Background(), p.Role().LeaderEpoch, records(t, values...), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestRoles(t *testing.T) {
 	q, r := Fetch{LeaderEpoch: -1, LastEpoch: -1, Replica: -1, MaxBytes: 1 << 20}, Fetched{}
 	refused := func(want error) {
 		t.Helper()
-		if _, _, err := p.Commit(context.Background(), records(t, "x"), time.Second); !errors.Is(err, want) {
+		if _, _, err := p.Commit(context.Background(), p.Role().LeaderEpoch, records(t, "x"), time.Second); !errors.Is(err, want) {
 			t.Errorf("append: %v", err)
 		}
 		if err := p.Read(&q, &r); !errors.Is(err, want) || r.HW != -1 {
@@ -220,16 +220,16 @@ func TestOffsetsOfANewLeader(t *testing.T) {
 func TestCommitWaitsAndGivesUp(t *testing.T) {
 	p := open(t, 0, nil)
 	lead(t, p, 1, 1, 1, 2)
-	if _, _, err := p.Commit(context.Background(), records(t, "a"), 20*time.Millisecond); !errors.Is(err, kerr.RequestTimedOut) {
+	if _, _, err := p.Commit(context.Background(), p.Role().LeaderEpoch, records(t, "a"), 20*time.Millisecond); !errors.Is(err, kerr.RequestTimedOut) {
 		t.Errorf("timeout: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, _, err := p.Commit(ctx, records(t, "b"), time.Hour); !errors.Is(err, context.Canceled) {
+	if _, _, err := p.Commit(ctx, p.Role().LeaderEpoch, records(t, "b"), time.Hour); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	done := make(chan error, 1)
-	go func() { _, _, err := p.Commit(context.Background(), records(t, "c"), time.Hour); done <- err }()
+	go func() { _, _, err := p.Commit(context.Background(), p.Role().LeaderEpoch, records(t, "c"), time.Hour); done <- err }()
 	for deadline := time.Now().Add(10 * time.Second); p.Log().LogEnd() < 3; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("not appended")
@@ -244,11 +244,16 @@ func TestCommitWaitsAndGivesUp(t *testing.T) {
 		t.Errorf("%v, high watermark %d", err, p.HighWatermark())
 	}
 	bad := records(t, "d")
-	if _, _, err := p.Commit(context.Background(), bad[:len(bad)-1], time.Second); err == nil {
+	if _, _, err := p.Commit(context.Background(), p.Role().LeaderEpoch, bad[:len(bad)-1], time.Second); err == nil {
 		t.Error("a batch that is cut off was appended")
 	}
 	if p.Produces.Waiting() != 0 {
 		t.Error("a waiter is left")
+	}
+	lead(t, p, 2, 2, 1)
+	end := p.Log().LogEnd()
+	if _, _, err := p.Commit(context.Background(), 1, records(t, "e"), time.Second); !errors.Is(err, kerr.NotLeaderForPartition) || p.Log().LogEnd() != end {
+		t.Errorf("in a later leader epoch: %v, end %d after %d", err, p.Log().LogEnd(), end)
 	}
 }
 
