@@ -229,7 +229,10 @@ func TestCommitWaitsAndGivesUp(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 	done := make(chan error, 1)
-	go func() { _, _, err := p.Commit(context.Background(), p.Role().LeaderEpoch, records(t, "c"), time.Hour); done <- err }()
+	go func() {
+		_, _, err := p.Commit(context.Background(), p.Role().LeaderEpoch, records(t, "c"), time.Hour)
+		done <- err
+	}()
 	for deadline := time.Now().Add(10 * time.Second); p.Log().LogEnd() < 3; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("not appended")

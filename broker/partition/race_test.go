@@ -115,7 +115,10 @@ func TestSmallerMinISRLetsGo(t *testing.T) {
 	two.MinISR = 2
 	lead(t, p, 1, 1, 1, 2)
 	done := make(chan error, 1)
-	go func() { _, _, err := p.Commit(context.Background(), p.Role().LeaderEpoch, records(t, "a"), time.Hour); done <- err }()
+	go func() {
+		_, _, err := p.Commit(context.Background(), p.Role().LeaderEpoch, records(t, "a"), time.Hour)
+		done <- err
+	}()
 	eventually(t, "it waits", func() bool { return p.Produces.Waiting() == 1 })
 	p.SetSettings(two)
 	lead(t, p, 1, 2, 1) // the follower left the ISR, which is too small then, though it has everything
