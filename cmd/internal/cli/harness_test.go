@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,9 +17,15 @@ import (
 	"ottla/broker"
 	"ottla/broker/config"
 	"ottla/coord/coordtest"
+	"ottla/internal/e2e"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		e2e.Cleanup()
+		os.Exit(code)
+	}))
+}
 
 // servers are a coordinator and a broker of ours, in this process.
 type servers struct {

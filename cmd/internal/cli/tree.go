@@ -26,6 +26,8 @@ var named = map[string]func() *cobra.Command{
 	"kafka-configs":          config.KafkaConfigs,
 	"zookeeper-shell":        zk.Shell,
 	"kafka-topics":           topic.KafkaTopics,
+	"kafka-server-stop":      serve.KafkaServerStop,
+	"zookeeper-server-stop":  serve.ZooKeeperServerStop,
 	"kafka-server-start":     serve.KafkaServerStart,
 	"zookeeper-server-start": serve.ZooKeeperServerStart,
 }

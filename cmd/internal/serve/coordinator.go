@@ -73,6 +73,7 @@ func ZooKeeperServerStart() *cobra.Command {
 			if daemon {
 				return detach("zookeeper")
 			}
+			defer register("zookeeper")()
 			src := config.Source{File: args[0], Env: os.Environ()}
 			return run(cmd.Context(), func(ctx context.Context, log zerolog.Logger) error { return runCoordinator(ctx, src, log, nil) })
 		},

@@ -25,6 +25,7 @@ func KafkaServerStart() *cobra.Command {
 			if daemon {
 				return detach("kafkaServer")
 			}
+			defer register("kafka")()
 			src := config.Sources{File: args[0], Environ: os.Environ(), Overrides: overrides}
 			return run(cmd.Context(), func(ctx context.Context, log zerolog.Logger) error { return runBroker(ctx, src, log, nil) })
 		},
