@@ -15,11 +15,12 @@ import (
 
 // TestDaemons starts servers in the background by a tutorial's scripts, and stops them by its scripts.
 func TestDaemons(t *testing.T) {
+	binary := e2e.Binary(t) // with the build cache of this user
 	dir := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache")) // other servers of this user are none of ours
 	t.Setenv("HOME", dir)
 	bin := filepath.Join(dir, "bin")
-	e2e.Run(t, 10*time.Second, dir, e2e.Binary(t), "install-links", bin)
+	e2e.Run(t, 10*time.Second, dir, binary, "install-links", bin)
 	zk, kafka := e2e.FreePort(t), e2e.FreePort(t)
 	write := func(name string, lines ...string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {

@@ -5,27 +5,17 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
-	"go.uber.org/goleak"
 
 	"ottla/broker"
 	"ottla/broker/config"
 	"ottla/coord/coordtest"
-	"ottla/internal/e2e"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		e2e.Cleanup()
-		os.Exit(code)
-	}))
-}
 
 // servers are a coordinator and a broker of ours, in this process.
 type servers struct {
