@@ -80,7 +80,7 @@ func (z *ZooKeeper) Open(ctx context.Context) (*Tree, error) {
 	wait, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
-		state, refused, changed := t.look(len(servers))
+		state, changed, refused := t.look(len(servers))
 		if state == zk.StateHasSession {
 			return t, nil
 		}
@@ -129,14 +129,14 @@ func (t *Tree) tellLocked() {
 	t.changed = make(chan struct{})
 }
 
-// look returns the state, why no server can be reached once all servers were tried, and a channel closed at the next change.
-func (t *Tree) look(servers int) (zk.State, error, <-chan struct{}) {
+// look returns the state, a channel closed at the next change, and why no server can be reached once all servers were tried.
+func (t *Tree) look(servers int) (zk.State, <-chan struct{}, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.failed < servers {
-		return t.state, nil, t.changed
+		return t.state, t.changed, nil
 	}
-	return t.state, t.refused, t.changed
+	return t.state, t.changed, t.refused
 }
 
 // Lost returns once the session may have ended: the server said so, or there was no connection for as long as the server keeps
@@ -144,7 +144,7 @@ func (t *Tree) look(servers int) (zk.State, error, <-chan struct{}) {
 func (t *Tree) Lost(ctx context.Context, session time.Duration) error {
 	var out <-chan time.Time // runs while there is no connection
 	for {
-		state, _, changed := t.look(1)
+		state, changed, _ := t.look(1)
 		switch state {
 		case zk.StateHasSession:
 			out = nil

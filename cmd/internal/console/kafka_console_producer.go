@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -144,7 +145,7 @@ func (c *producerCall) run() error {
 	if failed != nil {
 		fmt.Fprintf(c.ErrOrStderr(), "Error when sending message to topic %s: %v\n", c.topic, explain(c.topic, failed))
 	}
-	if err != nil && err != failed {
+	if err != nil && !errors.Is(failed, err) {
 		fmt.Fprintln(c.ErrOrStderr(), strings.TrimSpace(err.Error()))
 	}
 	if err != nil || failed != nil {

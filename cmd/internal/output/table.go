@@ -82,7 +82,7 @@ const (
 
 var formats = []Format{AsTable, AsJSON}
 
-// String, Set and Type make a Format a flag's value.
+// String is the format's name.
 func (f *Format) String() string { return string(*f) }
 
 // Set refuses what is no format.

@@ -38,7 +38,7 @@ func register(kind string) (unregister func()) {
 		return func() {}
 	}
 	return func() {
-		os.Remove(path)
+		_ = os.Remove(path) // else the next stop script does
 		lock.Close()
 	}
 }
@@ -69,7 +69,7 @@ func running(kind string) ([]int, error) {
 		case errors.Is(err, fs.ErrLocked):
 			pids = append(pids, pid)
 		case err == nil:
-			os.Remove(path)
+			_ = os.Remove(path)
 			lock.Close()
 		default:
 			return nil, err

@@ -62,13 +62,14 @@ func (b *viaBroker) create(ctx context.Context, assignment [][]int32, configs ma
 	if err != nil {
 		return err
 	}
-	for _, r := range resp.Topics {
-		if r.ErrorCode == kerr.TopicAlreadyExists.Code && b.on("if-not-exists") {
-			return errExists
-		}
-		return failed(kerr.ErrorForCode(r.ErrorCode), text(r.ErrorMessage))
+	if len(resp.Topics) != 1 {
+		return errors.New("the broker did not answer for the topic")
 	}
-	return errors.New("the broker did not answer for the topic")
+	r := resp.Topics[0]
+	if r.ErrorCode == kerr.TopicAlreadyExists.Code && b.on("if-not-exists") {
+		return errExists
+	}
+	return failed(kerr.ErrorForCode(r.ErrorCode), text(r.ErrorMessage))
 }
 
 // errExists ends --create --if-not-exists without a word.

@@ -316,22 +316,23 @@ func (c *contender) run(cmd *cobra.Command, shown string, after time.Duration, p
 				return statusOf(<-ended)
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s%v: ending %s, since somebody else may have the lock %s by now\n", output.Problem("Error: "), why, command[0], shown)
-			end(child, ended)
+			_ = end(child, ended) // it was not to end by itself
 			return output.Status(statusLost)
 		}
 	}
 }
 
-// end asks a command to end, and makes it.
-func end(child *exec.Cmd, ended <-chan error) {
+// end asks a command to end, and makes it. It returns what Wait says.
+func end(child *exec.Cmd, ended <-chan error) error {
 	if child.Process.Signal(syscall.SIGTERM) != nil { // Windows has none
 		_ = child.Process.Kill()
 	}
 	select {
-	case <-ended:
+	case err := <-ended:
+		return err
 	case <-time.After(mercy):
 		_ = child.Process.Kill()
-		<-ended
+		return <-ended
 	}
 }
 

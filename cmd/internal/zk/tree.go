@@ -2,6 +2,7 @@ package zk
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -72,7 +73,7 @@ func grow(t *client.Tree, root *branch, depth int, data bool) error {
 		wg.Wait()
 		var next []*branch
 		for i, b := range level {
-			if errs[i] != nil && (b == root || errs[i] != zk.ErrNoNode && errs[i] != zk.ErrNoAuth) {
+			if errs[i] != nil && (b == root || !errors.Is(errs[i], zk.ErrNoNode) && !errors.Is(errs[i], zk.ErrNoAuth)) {
 				return errs[i]
 			}
 			next = append(next, b.Children...)

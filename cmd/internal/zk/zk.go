@@ -1,6 +1,7 @@
 package zk
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -233,7 +234,7 @@ func makeAbove(t *client.Tree, at string) error {
 		if at[i] != '/' {
 			continue
 		}
-		if _, err := t.Create(at[:i], nil, 0, open); err != nil && err != zk.ErrNodeExists {
+		if _, err := t.Create(at[:i], nil, 0, open); err != nil && !errors.Is(err, zk.ErrNodeExists) {
 			return err
 		}
 	}
@@ -289,7 +290,7 @@ func deleteAll(t *client.Tree, at string) error {
 		return err
 	}
 	for _, n := range names {
-		if err := deleteAll(t, at+"/"+n); err != nil && err != zk.ErrNoNode {
+		if err := deleteAll(t, at+"/"+n); err != nil && !errors.Is(err, zk.ErrNoNode) {
 			return err
 		}
 	}
