@@ -26,7 +26,7 @@ type observer struct {
 	done       sync.WaitGroup
 
 	mu     sync.Mutex
-	looks  int
+	looks  int            // in which each partition had one owner
 	stable map[string]int // of the last look, if the group was stable in it: partitions by member
 	wrong  []string
 }
@@ -60,7 +60,6 @@ func (o *observer) look(ctx context.Context) {
 	if g.State != "Stable" {
 		return
 	}
-	o.looks++
 	owners := make([][]string, o.partitions)
 	stable := map[string]int{}
 	for _, m := range g.Members {
@@ -91,6 +90,7 @@ func (o *observer) look(ctx context.Context) {
 		}
 	}
 	if whole {
+		o.looks++
 		o.stable = stable
 	}
 }
