@@ -120,7 +120,7 @@ func TestSlowClients(t *testing.T) {
 	}
 	beside := latencies(t, b.Address, "slow", rate, seconds)
 	p, q := percentile(alone, 0.99), percentile(beside, 0.99)
-	t.Logf("p99 of %d produces alone %v, beside the slow ones %v; p50 %v and %v", len(alone), p, q, percentile(alone, 0.5), percentile(beside, 0.5))
+	Result(t, "p99 of %d produces alone %v, beside the slow ones %v; p50 %v and %v", len(alone), p, q, percentile(alone, 0.5), percentile(beside, 0.5))
 	Within(t, "the producer's p99", q, max(p*3/2, time.Millisecond))
 	b.Kill() // ends the waiting ones
 	waiting.Wait()
@@ -141,7 +141,7 @@ func TestClaimedFrames(t *testing.T) {
 	}
 	latencies(t, b.Address, "t", 100, 1) // others are served, and the broker has had time to read
 	grown := rss(t, b.Process) - before
-	t.Logf("resident memory grew by %d KiB", grown>>10)
+	Result(t, "200 claims of 100 MiB: resident memory grew by %d KiB", grown>>10)
 	if grown > 50<<20 {
 		t.Errorf("200 claims of 100 MiB cost %d MiB", grown>>20)
 	}
