@@ -3,7 +3,6 @@ package group
 import (
 	"context"
 	"errors"
-	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,6 +22,9 @@ func (c *Coordinator) offsetCommit(ctx context.Context, _ *api.Request, req *kms
 	now := c.cfg.Now().UnixMilli()
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if len(t.Partitions) == 0 && c.metadata.PartitionCount(t.Topic) > 0 {
+			continue // nothing to tell of
+		}
 		rt := kmsg.OffsetCommitResponseTopic{Topic: t.Topic, Partitions: make([]kmsg.OffsetCommitResponseTopicPartition, len(t.Partitions))}
 		for j := range t.Partitions {
 			p, rp := &t.Partitions[j], &rt.Partitions[j]
@@ -106,7 +108,7 @@ func (c *Coordinator) commit(ctx context.Context, req *kmsg.OffsetCommitRequest,
 func (c *Coordinator) commitLegacy(ctx context.Context, group string, commits []classic.PartitionOffset) []*kerr.Error {
 	errs := make([]*kerr.Error, len(commits))
 	for i, o := range commits {
-		if utf8.RuneCountInString(o.Offset.Metadata) > c.cfg.OffsetMetadataMaxBytes {
+		if classic.MetadataTooLarge(o.Offset.Metadata, c.cfg.OffsetMetadataMaxBytes) {
 			errs[i] = kerr.OffsetMetadataTooLarge
 			continue
 		}
@@ -178,6 +180,9 @@ func (c *Coordinator) fetch(ctx context.Context, group string, wanted []kmsg.Off
 		}
 		for _, t := range wanted {
 			rt := kmsg.OffsetFetchResponseGroupTopic{Topic: t.Topic}
+			if len(t.Partitions) == 0 {
+				continue
+			}
 			for _, p := range t.Partitions {
 				rt.Partitions = append(rt.Partitions, fetchedPartition(g.Fetch(topic.Partition{Topic: t.Topic, Partition: p}, stable)))
 			}

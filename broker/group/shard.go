@@ -133,36 +133,57 @@ func (s *shard) retire(err *kerr.Error) {
 // do steps the group with the event that is made for a ticket, and waits for the ticket's answer. A group that does not exist is
 // created if create says so; else do returns nil without stepping.
 func (s *shard) do(ctx context.Context, id string, create bool, event func(classic.Ticket) classic.Event) (any, error) {
+	a, err := s.ask(id, create, event)
+	if a == nil || err != nil {
+		return nil, err
+	}
+	return a.wait(ctx)
+}
+
+// asked is an answer that is to come.
+type asked struct {
+	entry  *entry
+	ticket classic.Ticket
+	answer chan any
+}
+
+// ask is do that does not wait. Whoever asks must wait.
+func (s *shard) ask(id string, create bool, event func(classic.Ticket) classic.Event) (*asked, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := s.retired; err != nil {
-		s.mu.Unlock()
 		return nil, err
 	}
 	e := s.groups[id]
 	if e == nil {
 		if !create {
-			s.mu.Unlock()
 			return nil, nil
 		}
 		e = s.addLocked(classic.New(id, s.c.settings))
 	}
-	ticket := classic.Ticket(s.c.tickets.Add(1))
-	answer := make(chan any, 1) // with room, so that whoever gives the answer never waits
-	s.waiting[ticket] = answer
-	s.stepLocked(e, event(ticket))
-	s.mu.Unlock()
+	a := &asked{
+		entry: e, ticket: classic.Ticket(s.c.tickets.Add(1)),
+		answer: make(chan any, 1), // with room, so that whoever gives the answer never waits
+	}
+	s.waiting[a.ticket] = a.answer
+	s.stepLocked(e, event(a.ticket))
+	return a, nil
+}
 
+// wait waits for the answer, or for the end of ctx.
+func (a *asked) wait(ctx context.Context) (any, error) {
 	select {
-	case a := <-answer:
-		return a, nil
+	case answer := <-a.answer:
+		return answer, nil
 	case <-ctx.Done():
 	}
+	s := a.entry.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, waits := s.waiting[ticket]; waits {
-		delete(s.waiting, ticket)
-		if s.groups[id] == e {
-			s.stepLocked(e, classic.Abandoned{Ticket: ticket})
+	if _, waits := s.waiting[a.ticket]; waits {
+		delete(s.waiting, a.ticket)
+		if s.groups[a.entry.group.ID()] == a.entry {
+			s.stepLocked(a.entry, classic.Abandoned{Ticket: a.ticket})
 		}
 	}
 	return nil, ctx.Err()

@@ -129,8 +129,6 @@ var laterAPIs = map[string]string{
 	"OffsetForLeaderEpoch": "replication", "AlterPartition": "replication", "ElectLeaders": "replication",
 	"AlterPartitionReassignments": "reassignment", "ListPartitionReassignments": "reassignment", "AlterReplicaLogDirs": "reassignment",
 	"DescribeLogDirs": "tools for log directories", "DeleteRecords": "deletion of records", "DescribeCluster": "administration",
-	"DeleteGroups": "administration of groups", "OffsetDelete": "administration of groups",
-	"ConsumerGroupHeartbeat": "the new group protocol", "ConsumerGroupDescribe": "the new group protocol",
 	"AddPartitionsToTxn": "transactions", "AddOffsetsToTxn": "transactions", "EndTxn": "transactions", "WriteTxnMarkers": "transactions", "TxnOffsetCommit": "transactions",
 	"DescribeProducers": "transactions", "DescribeTransactions": "transactions", "ListTransactions": "transactions",
 	"SaslHandshake": "SASL", "SaslAuthenticate": "SASL", "DescribeUserScramCredentials": "SASL", "AlterUserScramCredentials": "SASL",

@@ -118,6 +118,15 @@ type Expire struct{ Retention time.Duration }
 // TopicsDeleted drops the offsets of topics that are gone.
 type TopicsDeleted struct{ Topics map[string]bool }
 
+// Delete is a group's part of a DeleteGroups request. Answered with an ErrorReply.
+type Delete struct{ Ticket Ticket }
+
+// DeleteOffsets is an OffsetDelete request. Answered with a DeleteOffsetsReply.
+type DeleteOffsets struct {
+	Ticket     Ticket
+	Partitions []topic.Partition
+}
+
 func (Join) event()          {}
 func (Sync) event()          {}
 func (Heartbeat) event()     {}
@@ -130,6 +139,8 @@ func (Opened) event()        {}
 func (Unloaded) event()      {}
 func (Expire) event()        {}
 func (TopicsDeleted) event() {}
+func (Delete) event()        {}
+func (DeleteOffsets) event() {}
 
 // Output is what a Step asks for, in this order: the writes are to be appended to the log in the order of the steps, whatever
 // group of the partition they come from.
@@ -140,7 +151,7 @@ type Output struct {
 	Notes []Note
 }
 
-// Reply is an answer to a ticket: a JoinReply, SyncReply, ErrorReply, LeaveReply or CommitReply.
+// Reply is an answer to a ticket: a JoinReply, SyncReply, ErrorReply, LeaveReply, CommitReply or DeleteOffsetsReply.
 type Reply struct {
 	To   Ticket
 	Body any
@@ -200,3 +211,9 @@ type LeaveReply struct {
 
 // CommitReply is the answer to a Commit: an error for each offset, in its order; nil for success.
 type CommitReply struct{ Errs []*kerr.Error }
+
+// DeleteOffsetsReply is the answer to a DeleteOffsets. Errs has one for each partition, nil for success, unless Err is set.
+type DeleteOffsetsReply struct {
+	Err  *kerr.Error
+	Errs []*kerr.Error
+}

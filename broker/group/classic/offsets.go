@@ -4,8 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
-	"unicode/utf8"
+	"unicode/utf16"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -80,10 +79,10 @@ func (g *Group) onCommit(now Time, e Commit, out *Output) {
 		out.Replies = append(out.Replies, Reply{e.Ticket, CommitReply{errs}})
 		return
 	}
-	c := &commit{ticket: e.Ticket, offsets: e.Offsets, errs: errs}
+	c := &commit{ticket: e.Ticket, offsets: e.Offsets, errs: errs, removed: map[topic.Partition]bool{}}
 	var records []offsetlog.Record
 	for i, o := range e.Offsets {
-		if m := o.Offset.Metadata; utf8.RuneCountInString(m) > g.settings.MetadataMax || len(m) > offsetlog.StringMax {
+		if m := o.Offset.Metadata; MetadataTooLarge(m, g.settings.MetadataMax) {
 			errs[i] = kerr.OffsetMetadataTooLarge
 			continue
 		}
@@ -95,6 +94,20 @@ func (g *Group) onCommit(now Time, e Commit, out *Output) {
 		return
 	}
 	g.write(write{commit: c}, records, now, out)
+}
+
+// MetadataTooLarge says whether an offset's metadata is longer than limit. Kafka counts what Java does: UTF-16 units.
+func MetadataTooLarge(metadata string, limit int) bool {
+	if len(metadata) > offsetlog.StringMax {
+		return true
+	}
+	units := 0
+	if len(metadata) > limit {
+		for _, r := range metadata {
+			units += max(utf16.RuneLen(r), 1)
+		}
+	}
+	return units > limit
 }
 
 // checkCommit says whether the client may commit. A member that does shows that it is alive.
@@ -119,73 +132,4 @@ func (g *Group) checkCommit(now Time, e Commit) *kerr.Error {
 	}
 	g.alive(m, now)
 	return nil
-}
-
-// onExpire drops the offsets that nobody has used for the retention time.
-func (g *Group) onExpire(now Time, e Expire, out *Output) {
-	retention := e.Retention.Milliseconds()
-	var expired []topic.Partition
-	for p, o := range g.offsets {
-		if g.storing[p] > 0 {
-			continue
-		}
-		base := o.CommitTime
-		switch {
-		case g.protocolType == nil:
-		case g.state == Empty:
-			if g.stateTime != offsetlog.None {
-				base = g.stateTime
-			}
-		case g.state == Stable && g.subscribed != nil && !g.subscribed[p.Topic]:
-		default:
-			continue
-		}
-		if o.ExpireTime != offsetlog.None && now.Wall >= o.ExpireTime || o.ExpireTime == offsetlog.None && now.Wall-base >= retention {
-			expired = append(expired, p)
-		}
-	}
-	g.drop(now, expired, "expired", out)
-}
-
-// onTopicsDeleted drops the offsets of topics that are gone.
-func (g *Group) onTopicsDeleted(now Time, e TopicsDeleted, out *Output) {
-	var gone []topic.Partition
-	for p := range g.offsets {
-		if e.Topics[p.Topic] {
-			gone = append(gone, p)
-		}
-	}
-	for producer, offsets := range g.open {
-		maps.DeleteFunc(offsets, func(p topic.Partition, _ offsetlog.Offset) bool { return e.Topics[p.Topic] })
-		if len(offsets) == 0 {
-			delete(g.open, producer)
-		}
-	}
-	if gone != nil {
-		g.drop(now, gone, "belonged to deleted topics", out)
-	}
-}
-
-// drop removes offsets, and the group with them if nothing is left of it.
-func (g *Group) drop(now Time, ps []topic.Partition, why string, out *Output) {
-	slices.SortFunc(ps, comparePartitions)
-	var tombstones []offsetlog.Record
-	for _, p := range ps {
-		delete(g.offsets, p)
-		tombstones = append(tombstones, offsetlog.Record{Key: offsetlog.OffsetKey(g.id, p)})
-	}
-	if len(ps) > 0 {
-		out.note("%d offsets %s", len(ps), why)
-	}
-	if g.state == Empty && !g.hasOffsets() && len(g.pending) == 0 && len(g.writes) == 0 {
-		if g.generation > 0 { // below, there is no record of the group itself
-			tombstones = append(tombstones, offsetlog.Record{Key: offsetlog.GroupKey(g.id)})
-		}
-		g.transition(Dead, now)
-		g.next = time.Time{}
-		out.note("is gone: it has neither members nor offsets")
-	}
-	if tombstones != nil {
-		g.write(write{}, tombstones, now, out)
-	}
 }

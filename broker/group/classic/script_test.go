@@ -219,6 +219,14 @@ func (s *stage) command(t *testing.T, d *datadriven.TestData) {
 			e.Topics[a.Key] = true
 		}
 		s.step(e)
+	case "delete":
+		s.step(Delete{Ticket: ticket("delete")})
+	case "delete-offsets":
+		e := DeleteOffsets{Ticket: ticket("delete offsets")}
+		for _, a := range d.CmdArgs {
+			e.Partitions = append(e.Partitions, topic.Partition{Topic: a.Key})
+		}
+		s.step(e)
 	case "fetch":
 		for _, f := range s.group.FetchAll(has("stable")) {
 			fmt.Fprintf(&s.out, "%s %s\n", f.Partition, fetchedText(f))
@@ -370,6 +378,11 @@ func replyText(body any) string {
 		}
 		return errorTexts(r.Errs)
 	case CommitReply:
+		return errorTexts(r.Errs)
+	case DeleteOffsetsReply:
+		if r.Err != nil {
+			return r.Err.Message
+		}
 		return errorTexts(r.Errs)
 	}
 	return fmt.Sprintf("unknown reply %T", body)

@@ -38,6 +38,10 @@ func (g *Group) Step(now Time, e Event) Output {
 		g.onExpire(now, e, &out)
 	case TopicsDeleted:
 		g.onTopicsDeleted(now, e, &out)
+	case Delete:
+		g.onDelete(now, e, &out)
+	case DeleteOffsets:
+		g.onDeleteOffsets(now, e, &out)
 	default:
 		panic(fmt.Sprintf("classic: unknown event %T", e))
 	}

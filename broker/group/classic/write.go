@@ -7,14 +7,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"ottla/broker/group/offsetlog"
+	"ottla/broker/topic"
 )
 
-// write is what waits for the outcome of a Write: one of the three, or nothing.
+// write is what waits for the outcome of a Write: one of the four, or nothing.
 type write struct {
 	assignments map[string][]byte // of the leader, for generation
 	generation  int32
 	takeover    *takeover
 	commit      *commit
+	removal     *removal
 }
 
 // takeover is a static member that came back with a new id into a stable group, and what to go back to if that cannot be stored.
@@ -28,11 +30,12 @@ type takeover struct {
 	rebalance    time.Duration
 }
 
-// commit is an OffsetCommit. errs has what is decided already.
+// commit is an OffsetCommit. errs has what is decided already; removed, the partitions whose offsets were deleted after it.
 type commit struct {
 	ticket  Ticket
 	offsets []PartitionOffset
 	errs    []*kerr.Error
+	removed map[topic.Partition]bool
 }
 
 // write asks for records to be stored.
@@ -76,6 +79,8 @@ func (g *Group) onStored(now Time, e Stored, out *Output) {
 	switch {
 	case w.commit != nil:
 		g.onCommitted(w.commit, commitError(e.Err), out)
+	case w.removal != nil:
+		w.removal.done(commitError(e.Err), out)
 	case w.takeover != nil:
 		g.onTakenOver(now, w.takeover, groupError(e.Err), out)
 	case w.assignments != nil:
@@ -93,10 +98,14 @@ func (g *Group) onCommitted(c *commit, err *kerr.Error, out *Output) {
 		if c.errs[i] != nil {
 			continue
 		}
+		c.errs[i] = err
+		if c.removed[o.Partition] {
+			continue
+		}
 		if g.storing[o.Partition]--; g.storing[o.Partition] == 0 {
 			delete(g.storing, o.Partition)
 		}
-		if c.errs[i] = err; err == nil && g.state != Dead {
+		if err == nil && g.state != Dead {
 			g.offsets[o.Partition] = o.Offset
 		}
 	}
