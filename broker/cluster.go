@@ -139,7 +139,11 @@ func (s *Server) autoCreate() func(ctx context.Context, name string) error {
 func (s *Server) follow(ctx context.Context) error {
 	var err error
 	s.changes, err = znode.FollowConfigChanges(ctx, s.zk, s.o.Now, s.log, func(ctx context.Context, session *znode.Session, kind, name string) {
-		if err := s.config.Apply(ctx, session, kind, name); err != nil && ctx.Err() == nil {
+		apply := func() error { return s.config.Apply(ctx, session, kind, name) }
+		if quotaKinds[kind] {
+			apply = func() error { return s.quotas.apply(ctx, session, kind, name) }
+		}
+		if err := apply(); err != nil && ctx.Err() == nil {
 			s.log.Error().Err(err).Str("entity", kind+"/"+name).Msg("changed configuration could not be read")
 		}
 	})
@@ -149,7 +153,7 @@ func (s *Server) follow(ctx context.Context) error {
 	s.started("configuration changes", quietly(s.changes.Close))
 	// Notifications are kept for 15 minutes: what a longer absence missed is read whole.
 	s.zk.OnSession(znode.Hooks{After: func(ctx context.Context, session *znode.Session) {
-		if err := s.config.Reload(ctx, session); err != nil && ctx.Err() == nil {
+		if err := errors.Join(s.config.Reload(ctx, session), s.quotas.load(ctx, session)); err != nil && ctx.Err() == nil {
 			s.log.Error().Err(err).Msg("configuration could not be read in the new session")
 		}
 	}})

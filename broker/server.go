@@ -67,6 +67,7 @@ type Server struct {
 	controller *controller.Controller
 	changes    *znode.ConfigChanges
 	features   *features
+	quotas     *quotas
 
 	dirFailures chan dirFailure
 
@@ -242,6 +243,10 @@ func (s *Server) load(ctx context.Context) error {
 		return err
 	}
 	if err := s.config.LoadTopics(ctx, session); err != nil {
+		return err
+	}
+	s.quotas = &quotas{log: s.log}
+	if err := s.quotas.load(ctx, session); err != nil {
 		return err
 	}
 	return s.dirs.Load(ctx, func(name string) commitlog.Settings { ls, _ := s.settings(name); return ls })

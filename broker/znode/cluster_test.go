@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -186,6 +187,33 @@ func testConfigChanges(t *testing.T, address string) {
 	change("topics", "a", "4")
 	saw("topics/a=4<nil>")
 	await(t, "purge", func() bool { return len(must(other.Children(ctx, znode.ConfigChangesPath))) == 0 })
+}
+
+func testQuotaEntities(t *testing.T, address string) {
+	s, ctx := session(t, open(t, address)), testContext(t)
+	if all, _, err := s.QuotaEntities(ctx); len(all) > 0 || err != nil {
+		t.Errorf("of none: %v, %v", all, err)
+	}
+	want := []string{"clients/<default>", "ips/10.0.0.1", "users/%C3%A9", "users/<default>/clients/<default>", "users/bob/clients/app"}
+	for _, path := range want {
+		kind, name, _ := strings.Cut(path, "/")
+		if err := s.SetEntity(ctx, kind, name, map[string]string{"at": path}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(s.Write(ctx, znode.Fence{}, znode.Create(znode.EntityPath("clients", "bad"), []byte("{"))))
+	all, skipped, err := s.QuotaEntities(ctx)
+	if len(skipped) != 1 || err != nil {
+		t.Errorf("skipped %v, %v", skipped, err)
+	}
+	if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for path, config := range all {
+		if config["at"] != path {
+			t.Errorf("%s has %v", path, config)
+		}
+	}
 }
 
 // broker is a registration on a test's own marks.

@@ -26,6 +26,7 @@ var suite = []struct {
 	{"Features", testFeatures},
 	{"ConsumerOffsets", testConsumerOffsets},
 	{"ConfigChanges", testConfigChanges},
+	{"QuotaEntities", testQuotaEntities},
 	{"Registration", testRegistration},
 	{"StaleRegistration", testStaleRegistration},
 	{"RegistrationInNewSession", testRegistrationInNewSession},
