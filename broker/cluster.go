@@ -56,6 +56,9 @@ func (s *Server) prepare(ctx context.Context, topics []string) error {
 // reconfigured gives partitions the values of a changed configuration.
 func (s *Server) reconfigured(c config.Change) {
 	s.table.Reconfigure(func(name string) bool { return c.Topic == "" || name == c.Topic })
+	if c.Topic == "" {
+		s.cleaner.Reconfigure(cleanerSettings(c.New))
+	}
 	if s.controller == nil || !slices.Contains(c.Keys, "unclean.leader.election.enable") {
 		return
 	}

@@ -66,8 +66,8 @@ func (c controlCluster) Wait(ctx context.Context, done func() bool) error {
 type topicConfigs struct{ store *config.Store }
 
 // Validate is controller.TopicConfigs'.
-func (t topicConfigs) Validate(name string, overrides map[string]string) error {
-	return t.store.Config().ValidateTopicConfigs(overrides, nil, topic.IsInternal(name))
+func (t topicConfigs) Validate(_ string, overrides map[string]string) error {
+	return t.store.Config().ValidateTopicConfigs(overrides)
 }
 
 // Describe is controller.TopicConfigs'.

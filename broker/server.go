@@ -16,6 +16,7 @@ import (
 
 	"ottla/broker/api"
 	"ottla/broker/commitlog"
+	"ottla/broker/compact"
 	"ottla/broker/config"
 	"ottla/broker/config/admin"
 	"ottla/broker/controller"
@@ -53,6 +54,7 @@ type Server struct {
 
 	config     *config.Store
 	dirs       *logdir.Manager
+	cleaner    *compact.Cleaner
 	zk         *znode.Client
 	metadata   *metadata.Store
 	fence      *metadata.Fence
@@ -249,7 +251,15 @@ func (s *Server) load(ctx context.Context) error {
 	if err := s.quotas.load(ctx, session); err != nil {
 		return err
 	}
-	return s.dirs.Load(ctx, func(name string) commitlog.Settings { ls, _ := s.settings(name); return ls })
+	if err := s.dirs.Load(ctx, func(name string) commitlog.Settings { ls, _ := s.settings(name); return ls }); err != nil {
+		return err
+	}
+	s.cleaner = compact.New(compact.Config{
+		Settings: cleanerSettings(s.config.Config()), Logs: s.dirs.Logs, Checkpoint: s.dirs.CheckpointCleaned, Now: s.o.Now, Logger: s.log,
+	})
+	s.cleaner.Start()
+	s.started("log cleaner", quietly(s.cleaner.Close))
+	return nil
 }
 
 func (s *Server) bind(ctx context.Context) error {

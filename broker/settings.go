@@ -2,6 +2,7 @@ package broker
 
 import (
 	"ottla/broker/commitlog"
+	"ottla/broker/compact"
 	"ottla/broker/config"
 	"ottla/broker/group"
 	"ottla/broker/partition"
@@ -26,6 +27,7 @@ func topicSettings(c *config.Config, t *config.TopicConfig) (commitlog.Settings,
 		RetentionMs: t.RetentionMs, RetentionBytes: t.RetentionBytes, FileDeleteDelayMs: t.FileDeleteDelayMs,
 		FlushMessages: t.FlushMessages, FlushMs: t.FlushMs, Preallocate: t.Preallocate, Delete: t.Delete, Compact: t.Compact,
 		ProducerExpirationMs: c.ProducerIDExpiration.Milliseconds(),
+		MinDirtyRatio:        t.MinDirtyRatio, MinCompactionLagMs: t.MinCompactionLagMs, MaxCompactionLagMs: t.MaxCompactionLagMs, DeleteRetentionMs: t.DeleteRetentionMs,
 	}
 	p := partition.Settings{
 		MinISR: int(t.MinInSyncReplicas), MessageBytesMax: int(t.MaxMessageBytes), TimestampType: record.CreateTime,
@@ -46,6 +48,14 @@ func topicSettings(c *config.Config, t *config.TopicConfig) (commitlog.Settings,
 		}
 	}
 	return log, p
+}
+
+// cleanerSettings are what the configuration means for the log cleaner.
+func cleanerSettings(c *config.Config) compact.Settings {
+	return compact.Settings{
+		Enable: c.Log.CleanerEnable, Threads: int(c.Log.CleanerThreads), DedupeBytes: c.Log.CleanerDedupeBytes, LoadFactor: c.Log.CleanerIOBufferLoadFactor,
+		IOBytes: int(c.Log.CleanerIOBufferBytes), BytesPerSecond: c.Log.CleanerIOBytesPerSecond, Backoff: c.Log.CleanerBackoff,
+	}
 }
 
 // groupSettings are what the configuration means for the group coordinator.

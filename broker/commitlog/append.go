@@ -133,7 +133,7 @@ func (l *Log) fullLocked(a *appending, set *AppendSet, st *Settings, now int64) 
 		batches += len(other.Batches)
 	}
 	return a.pos+int64(len(set.Records)) > st.SegmentBytes ||
-		waited > st.SegmentMs-s.active.jitter ||
+		waited > st.rollMs()-s.active.jitter ||
 		int64(s.active.ix.offsets.len()+batches)*offsetEntrySize > st.SegmentIndexBytes ||
 		int64(s.active.ix.times.len()+batches+1)*timeEntrySize > st.SegmentIndexBytes ||
 		!s.fits(last)

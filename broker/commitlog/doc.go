@@ -21,9 +21,17 @@
 // of pages; segments that are read often keep their descriptors in the same Cache. So a log holds one descriptor, and neither a
 // goroutine nor a timer. RequestSync starts a goroutine, which lives for as long as somebody waits for it.
 //
+// # Cleaning
+//
+// Package compact decides what survives in a compacted log. Here it reads sealed segments (Sections, Cleaning.Entries) and writes what
+// is left into a Replacement, which Swap puts in their place as swap.go tells. Readers of what was replaced keep its files; who comes
+// later finds the new ones. When segments were deleted or truncated meanwhile, the swap is refused, and tried again another time.
+//
 // # Locks
 //
-//	flushing  one Flush, Truncate or Close at a time; held around their file calls
+//	cleaning  one Cleaning at a time; Close waits for it
+//	flushing  one Flush, Truncate, retention, swap or Close at a time; held around their file calls
+//	renames   held by a swap around its renames, shared by whoever opens a sealed segment's file by its name
 //	mu        writers; held around the write and around a roll's file calls, never around a sync of records
 //	syncGroup.mu, writtenIndexes.mu, names   inside of both
 //

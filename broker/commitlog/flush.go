@@ -126,6 +126,9 @@ const epochFile = "leader-epoch-checkpoint"
 // epochs.
 func (l *Log) Close(clean bool) error {
 	defer l.report()
+	l.leaving.Store(true)
+	l.cleaning.Lock()
+	defer l.cleaning.Unlock()
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
 	if l.closed {

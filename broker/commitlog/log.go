@@ -36,6 +36,7 @@ type Log struct {
 	hw            atomic.Int64
 	generation    atomic.Uint64 // odd while a truncation is under way
 	recoveryPoint atomic.Int64
+	cleanedTo     atomic.Int64
 	epochs        epochs
 
 	names    sync.Mutex  // held around the syncs of directories; innermost
@@ -44,6 +45,14 @@ type Log struct {
 
 	sync syncGroup
 	stop atomic.Pointer[stopped]
+
+	// cleaning is held by the cleaner while it works here; taken before flushing. leaving asks it to stop.
+	cleaning sync.Mutex
+	leaving  atomic.Bool
+	// renames is held exclusively while cleaned segments take the place of others, shared while a sealed segment's file is opened:
+	// both have the same names. Taken after flushing and before mu.
+	renames sync.RWMutex
+
 	// flushing serialises what moves the recovery point; taken before mu.
 	flushing    sync.Mutex
 	savedEpochs []epochStart // what leader-epoch-checkpoint holds

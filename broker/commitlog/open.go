@@ -18,6 +18,10 @@ func Open(o Options) (*Log, error) {
 	l := &Log{o: o, dir: o.Dir, looseSnapshot: -1}
 	l.settings.Store(&o.Settings)
 	l.firstUnstable.Store(-1)
+	l.cleanedTo.Store(-1)
+	if o.Cleaned {
+		l.cleanedTo.Store(o.CleanedTo)
+	}
 	err := l.load()
 	if err != nil {
 		if segs := l.segments.Load(); segs != nil {

@@ -17,19 +17,26 @@ const Forever = math.MaxInt64
 // Settings are the topic-level values that a log obeys, under the names of Kafka's keys. A log swaps them as a whole
 // (SetSettings), so that an append sees the old ones or the new ones and never a mix.
 type Settings struct {
-	SegmentBytes         int64 // segment.bytes
-	SegmentMs            int64 // segment.ms
-	SegmentJitterMs      int64 // segment.jitter.ms
-	SegmentIndexBytes    int64 // segment.index.bytes
-	IndexIntervalBytes   int64 // index.interval.bytes
-	RetentionMs          int64 // retention.ms; -1 keeps for ever
-	RetentionBytes       int64 // retention.bytes; -1 keeps everything
-	FileDeleteDelayMs    int64 // file.delete.delay.ms
-	FlushMessages        int64 // flush.messages; Forever leaves it to the background flush
-	FlushMs              int64 // flush.ms; Forever likewise
-	Preallocate          bool  // preallocate
-	Delete               bool  // cleanup.policy contains delete: retention by time and size applies
-	Compact              bool  // cleanup.policy contains compact
+	SegmentBytes       int64 // segment.bytes
+	SegmentMs          int64 // segment.ms
+	SegmentJitterMs    int64 // segment.jitter.ms
+	SegmentIndexBytes  int64 // segment.index.bytes
+	IndexIntervalBytes int64 // index.interval.bytes
+	RetentionMs        int64 // retention.ms; -1 keeps for ever
+	RetentionBytes     int64 // retention.bytes; -1 keeps everything
+	FileDeleteDelayMs  int64 // file.delete.delay.ms
+	FlushMessages      int64 // flush.messages; Forever leaves it to the background flush
+	FlushMs            int64 // flush.ms; Forever likewise
+	Preallocate        bool  // preallocate
+	Delete             bool  // cleanup.policy contains delete: retention by time and size applies
+	Compact            bool  // cleanup.policy contains compact
+
+	// Of compacted logs: when the cleaner takes them, and what it leaves.
+	MinDirtyRatio      float64 // min.cleanable.dirty.ratio
+	MinCompactionLagMs int64   // min.compaction.lag.ms
+	MaxCompactionLagMs int64   // max.compaction.lag.ms; 0 and Forever are no bound
+	DeleteRetentionMs  int64   // delete.retention.ms: how long tombstones and markers without data are kept
+
 	ProducerExpirationMs int64 // producer.id.expiration.ms (a broker key)
 }
 
@@ -38,7 +45,7 @@ func DefaultSettings() Settings {
 	return Settings{
 		SegmentBytes: 1 << 30, SegmentMs: 7 * 24 * 3600_000, SegmentIndexBytes: 10 << 20, IndexIntervalBytes: 4096,
 		RetentionMs: 7 * 24 * 3600_000, RetentionBytes: -1, FileDeleteDelayMs: 60_000,
-		FlushMessages: Forever, FlushMs: Forever, Delete: true, ProducerExpirationMs: 24 * 3600_000,
+		FlushMessages: Forever, FlushMs: Forever, Delete: true, MinDirtyRatio: 0.5, MaxCompactionLagMs: Forever, DeleteRetentionMs: 24 * 3600_000, ProducerExpirationMs: 24 * 3600_000,
 	}
 }
 
@@ -58,6 +65,8 @@ type Options struct {
 	// Cleaned says that a cleaner has gone over the log (cleaner-offset-checkpoint names it), so that offsets may be missing between
 	// two segments. Otherwise that is a loss, and what lies behind it was never acknowledged.
 	Cleaned bool
+	// CleanedTo is the offset that cleaner-offset-checkpoint says, if it says one.
+	CleanedTo int64
 
 	// SnapshotEveryBytes is how far the log grows between snapshots of its producers that are taken beside those of each roll: a start
 	// after a crash reads the headers behind the last one. 0 means 16 MiB.

@@ -83,10 +83,18 @@ func (l *Log) createSegment(base, now int64) (*segment, error) {
 // jitter is by how many ms a new segment rolls earlier.
 func (l *Log) jitter() int64 {
 	st := l.settings.Load()
-	if n := min(st.SegmentJitterMs, st.SegmentMs); n > 0 {
+	if n := min(st.SegmentJitterMs, st.rollMs()); n > 0 {
 		return l.o.Random(n)
 	}
 	return 0
+}
+
+// rollMs is the age at which a segment is full. One that is compacted must not hold back for longer what has to be cleaned by then.
+func (st *Settings) rollMs() int64 {
+	if st.Compact && st.MaxCompactionLagMs > 0 {
+		return min(st.SegmentMs, st.MaxCompactionLagMs)
+	}
+	return st.SegmentMs
 }
 
 // writeIndexes brings the active segment's index files up to what is in the heap, without a sync. Readers and the log's writer may

@@ -20,7 +20,14 @@ func (l *Log) open(s *segment, kind fileKind) (*handle, error) {
 		}
 		return s.active.file, nil
 	}
-	return l.o.Cache.open(fileKey{s.id, kind}, func() (*handle, error) { return l.openFile(s.base, kind) })
+	return l.o.Cache.open(fileKey{s.id, kind}, func() (*handle, error) {
+		l.renames.RLock()
+		defer l.renames.RUnlock()
+		if s.replaced.Load() {
+			return nil, fs.ErrNotExist // the name is another segment's, and the list another one, too
+		}
+		return l.openFile(s.base, kind)
+	})
 }
 
 // openFile opens a file of the segment that begins at base.

@@ -29,6 +29,10 @@ type segment struct {
 	maxTime atomic.Int64
 
 	active *active // nil once sealed
+	// replaced says that cleaned segments took this one's place: its file names are theirs now.
+	replaced atomic.Bool
+	// firstTime is the greatest timestamp in ms of a sealed segment's first batch, -1 without one; timeUnknown until it was looked up.
+	firstTime atomic.Int64
 
 	// Of a sealed segment.
 	offsetEntries int
@@ -84,8 +88,11 @@ func (s *segment) complete() bool {
 func newSegment(base int64) *segment {
 	s := &segment{id: segmentIDs.Add(1), base: base, next: math.MaxInt64}
 	s.maxTime.Store(-1)
+	s.firstTime.Store(timeUnknown)
 	return s
 }
+
+const timeUnknown = math.MinInt64
 
 // name is the file of the segment that begins at base.
 func name(dir string, base int64, suffix string) string {
@@ -162,6 +169,7 @@ func (s *segment) sealed(next, now int64) *segment {
 	z := &segment{id: s.id, base: s.base, next: next, modified: now}
 	z.size.Store(s.size.Load())
 	z.maxTime.Store(s.maxTime.Load())
+	z.firstTime.Store(timeUnknown)
 	ix := &s.active.ix
 	z.offsetEntries, z.timeEntries, z.txns = ix.offsets.len(), ix.times.len(), ix.txns.len() > 0
 	return z

@@ -56,6 +56,7 @@ func (l *Log) truncate(fn func() error) error {
 		return l.failed(fmt.Errorf("truncate: %w", err))
 	}
 	l.recoveryPoint.Store(min(l.recoveryPoint.Load(), end))
+	l.cleanedTo.Store(min(l.cleanedTo.Load(), end))
 	l.sync.cut(end)
 	if l.hw.Load() > end {
 		l.hw.Store(end)

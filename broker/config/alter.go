@@ -92,8 +92,10 @@ func (s *Store) ValidateBrokerConfigs(layer map[string]string, perBroker bool) e
 	if slices.Contains(changed, "metric.reporters") && len(n.values.list("metric.reporters")) > 0 {
 		return invalidRequest("metric.reporters=%s: Java reporters cannot be loaded; metrics are served for Prometheus", strings.Join(n.values.list("metric.reporters"), ","))
 	}
-	if n.Topic.Compact && !c.Topic.Compact {
-		return invalidConfig("log.cleanup.policy=%s: compaction is not available in this version; use delete", strings.Join(n.values.list("log.cleanup.policy"), ","))
+	if threads, now := n.Log.CleanerThreads, c.Log.CleanerThreads; threads < now/2 {
+		return invalidRequest("Log cleaner threads cannot be reduced to less than half the current value %d", now)
+	} else if threads > 2*now {
+		return invalidRequest("Log cleaner threads cannot be increased to more than double the current value %d", now)
 	}
 	if refused, _ := n.reports(); len(refused) > 0 {
 		if before, _ := c.reports(); len(before) < len(refused) {

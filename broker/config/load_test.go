@@ -237,7 +237,7 @@ func TestRefusals(t *testing.T) {
 		"process.roles=broker,controller", "zookeeper.metadata.migration.enable=true", "controller.listener.names=CONTROLLER", "inter.broker.protocol.version=3.3", "inter.broker.protocol.version=0.10.2",
 		"inter.broker.protocol.version=4.0-IV1", "authorizer.class.name=kafka.security.authorizer.AclAuthorizer", "principal.builder.class=x.Y", "security.providers=x.Y",
 		"create.topic.policy.class.name=x.Y", "alter.config.policy.class.name=x.Y", "client.quota.callback.class=x.Y", "config.providers=file", "zookeeper.set.acl=true",
-		"zookeeper.ssl.client.enable=true", "remote.log.storage.system.enable=true", "max.connections.per.ip.overrides=10.0.0.1:0", "log.cleanup.policy=compact", "log.cleanup.policy=delete,compact",
+		"zookeeper.ssl.client.enable=true", "remote.log.storage.system.enable=true", "max.connections.per.ip.overrides=10.0.0.1:0",
 		"listeners=PLAINTEXT://:9092,SSL://:9093", "listeners=PLAINTEXT://:9092,SASL_SSL://:9093", "listeners=PLAINTEXT://:9092,SASL_PLAINTEXT://:9093",
 		"group.coordinator.rebalance.protocols=consumer", "group.coordinator.rebalance.protocols=classic,consumer",
 	} {

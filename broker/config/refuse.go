@@ -67,7 +67,6 @@ var refusals = []rule{
 
 	// How bytes are kept.
 	{"remote.log.storage.system.enable", is("remote.log.storage.system.enable", "true"), "tiered storage is not available; segments would not be copied away"},
-	{"log.cleanup.policy", func(c *Config, _ *values) bool { return c.Topic.Compact }, "compaction is not available in this version, so every topic would keep all its records; use log.cleanup.policy=delete"},
 }
 
 // warnings are settings without effect that harm nobody.

@@ -13,7 +13,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"ottla/broker/config/keys"
-	"ottla/broker/topic"
 )
 
 // Kinds and names of entities as they stand below /config.
@@ -188,16 +187,12 @@ func (s *Store) setTopic(name string, overrides map[string]string) {
 	c := s.Config()
 	s.mu.Lock()
 	var before map[string]string
-	old, known := s.topics[name]
-	if known {
+	if old, known := s.topics[name]; known {
 		before = old.overrides
 	}
 	resolved := s.resolve(c, name, overrides)
 	s.topics[name] = &topicState{overrides: maps.Clone(overrides), of: c, resolved: resolved}
 	s.mu.Unlock()
-	if resolved.Compact && !topic.IsInternal(name) && (!known || old.resolved == nil || !old.resolved.Compact) {
-		s.log.Warn().Str("topic", name).Msg("cleanup.policy=compact is not carried out in this version: the topic is served, and keeps all its records")
-	}
 	if changed := differences(before, overrides); len(changed) > 0 {
 		s.tell(Change{Topic: name, Keys: changed, Old: c, New: c})
 	}

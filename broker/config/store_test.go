@@ -184,18 +184,11 @@ func TestDynamicRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, layer := range []map[string]string{{"log.cleanup.policy": "compact"}, {"listeners": "SSL://:1,PLAINTEXT://:2"}, {"principal.builder.class": "x.Y"}} {
+	for _, layer := range []map[string]string{{"listeners": "SSL://:1,PLAINTEXT://:2"}, {"principal.builder.class": "x.Y"}} {
 		s := NewStore(c, zerolog.Nop())
 		if err := s.LoadBroker(t.Context(), tree{"brokers/7": layer}, 7); err == nil || !strings.Contains(err.Error(), sortedKeys(layer)[0]) {
 			t.Errorf("%v: %v", layer, err)
 		}
-	}
-	// A running broker keeps all records when it is told to compact, rather than dropping what others would keep.
-	z := tree{}
-	s, log, _ := newStore(t, z, "")
-	z["brokers/<default>"] = map[string]string{"log.cleanup.policy": "compact"}
-	if err := s.Apply(t.Context(), z, Brokers, DefaultEntity); err != nil || !s.Config().Topic.Compact || s.Config().Topic.Delete || !strings.Contains(log.String(), "compaction is not available") {
-		t.Errorf("%v\n%s", err, log)
 	}
 }
 
@@ -245,26 +238,20 @@ func TestPasswords(t *testing.T) {
 
 func TestValidateTopicConfigs(t *testing.T) {
 	c := mustLoad(t, "")
-	compact := map[string]string{"cleanup.policy": "compact"}
 	for _, x := range []struct {
-		name                string
-		overrides, existing map[string]string
-		internal            bool
-		want                string // "" is accepted
+		name      string
+		overrides map[string]string
+		want      string // "" is accepted
 	}{
-		{"nothing", nil, nil, false, ""},
-		{"new and compacted", compact, nil, false, "compaction is not available"},
-		{"new, compacted and deleted", map[string]string{"cleanup.policy": "compact,delete"}, nil, false, "compaction is not available"},
-		{"becomes compacted", compact, map[string]string{"retention.ms": "1"}, false, "compaction is not available"},
-		{"was compacted", map[string]string{"cleanup.policy": "compact", "retention.ms": "1"}, compact, false, ""},
-		{"is compacted no more", map[string]string{"cleanup.policy": "delete"}, compact, false, ""},
-		{"internal", compact, nil, true, ""},
-		{"unknown", map[string]string{"no.such": "1"}, nil, false, "Unknown topic config name: no.such"},
-		{"wrong", map[string]string{"retention.ms": "x"}, nil, false, "Invalid value x for configuration retention.ms: Not a number of type LONG"},
-		{"contradiction", map[string]string{"min.compaction.lag.ms": "2", "max.compaction.lag.ms": "1"}, nil, false, "min.compaction.lag.ms (2) > max.compaction.lag.ms (1)"},
-		{"tiered", map[string]string{"remote.storage.enable": "true"}, nil, false, "Tiered Storage"},
+		{"nothing", nil, ""},
+		{"compacted", map[string]string{"cleanup.policy": "compact"}, ""},
+		{"compacted and deleted", map[string]string{"cleanup.policy": "compact,delete"}, ""},
+		{"unknown", map[string]string{"no.such": "1"}, "Unknown topic config name: no.such"},
+		{"wrong", map[string]string{"retention.ms": "x"}, "Invalid value x for configuration retention.ms: Not a number of type LONG"},
+		{"contradiction", map[string]string{"min.compaction.lag.ms": "2", "max.compaction.lag.ms": "1"}, "min.compaction.lag.ms (2) > max.compaction.lag.ms (1)"},
+		{"tiered", map[string]string{"remote.storage.enable": "true"}, "Tiered Storage"},
 	} {
-		err := c.ValidateTopicConfigs(x.overrides, x.existing, x.internal)
+		err := c.ValidateTopicConfigs(x.overrides)
 		if x.want == "" && err != nil || x.want != "" && (!errors.Is(err, kerr.InvalidConfig) || !strings.Contains(err.Error(), x.want)) {
 			t.Errorf("%s: %v", x.name, err)
 		}
@@ -281,7 +268,9 @@ func TestValidateBrokerConfigs(t *testing.T) {
 		{map[string]string{"log.segment.bytes": "2000", "own.key": "x", "follower.replication.throttled.rate": "1"}, true, nil},
 		{map[string]string{"listeners": "PLAINTEXT://:5"}, true, nil}, // as it is
 		{map[string]string{"listeners": "PLAINTEXT://:6"}, true, kerr.InvalidRequest},
-		{map[string]string{"log.cleanup.policy": "compact"}, false, kerr.InvalidConfig},
+		{map[string]string{"log.cleanup.policy": "compact"}, false, nil},
+		{map[string]string{"log.cleaner.threads": "2"}, false, nil},
+		{map[string]string{"log.cleaner.threads": "3"}, false, kerr.InvalidRequest}, // at most doubled at a time
 		{map[string]string{"num.partitions": "2"}, false, kerr.InvalidRequest},
 	} {
 		if err := s.ValidateBrokerConfigs(x.layer, x.perBroker); x.want == nil && err != nil || x.want != nil && !errors.Is(err, x.want) {

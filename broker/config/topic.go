@@ -144,12 +144,8 @@ func (c *Config) ResolveTopic(overrides map[string]string) (*TopicConfig, error)
 	return resolveTopic(c.values, overrides)
 }
 
-// ValidateTopicConfigs judges the whole set of overrides that a topic is to have. existing is the set it has now, nil for a
-// topic that is to be created. The error is INVALID_CONFIG with a text for the client (see Refusal).
-//
-// Compaction is refused where it is newly asked for, by the overrides or through the broker's default; a topic that is
-// compacted already keeps its policy. internal is for topics that the broker makes for itself.
-func (c *Config) ValidateTopicConfigs(overrides, existing map[string]string, internal bool) error {
+// ValidateTopicConfigs judges the whole set of overrides that a topic is to have. The error is INVALID_CONFIG with a text for the client (see Refusal).
+func (c *Config) ValidateTopicConfigs(overrides map[string]string) error {
 	for _, name := range sortedKeys(overrides) {
 		if _, ok := keys.Topic.Lookup(name); !ok {
 			return invalidConfig("Unknown topic config name: %s", name)
@@ -165,15 +161,7 @@ func (c *Config) ValidateTopicConfigs(overrides, existing map[string]string, int
 	if m["remote.storage.enable"].(bool) {
 		return &Refusal{kerr.InvalidConfig, "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.", true}
 	}
-	if internal || !slices.Contains(m["cleanup.policy"].([]string), "compact") {
-		return nil
-	}
-	if existing != nil {
-		if before, err := topicValues(c.values, existing); err != nil || slices.Contains(before["cleanup.policy"].([]string), "compact") {
-			return nil
-		}
-	}
-	return invalidConfig("cleanup.policy=%s: compaction is not available in this version; use cleanup.policy=delete", keys.Format(m["cleanup.policy"]))
+	return nil
 }
 
 // Refusal is a request that cannot be fulfilled: a protocol error with the text for the client. Errors.As finds the *kerr.Error

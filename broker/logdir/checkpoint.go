@@ -19,7 +19,7 @@ const (
 	recoveryPointFile = "recovery-point-offset-checkpoint"
 	highWatermarkFile = "replication-offset-checkpoint"
 	logStartFile      = "log-start-offset-checkpoint"
-	// cleanerFile names the logs that a cleaner has gone over.
+	// cleanerFile says how far the cleaner has been through the logs that it was at.
 	cleanerFile = "cleaner-offset-checkpoint"
 )
 
@@ -100,7 +100,7 @@ func (d *dir) writeCheckpointLocked(file string, o offsets) error {
 func (d *dir) checkpoint(logs []*commitlog.Log) error {
 	d.checkpoints.Lock()
 	defer d.checkpoints.Unlock()
-	points, watermarks, starts := make(offsets, len(logs)), make(offsets, len(logs)), offsets{}
+	points, watermarks, starts, cleaned := make(offsets, len(logs)), make(offsets, len(logs)), offsets{}, offsets{}
 	for _, l := range logs {
 		p := l.Partition()
 		points[p] = l.RecoveryPoint()
@@ -108,12 +108,21 @@ func (d *dir) checkpoint(logs []*commitlog.Log) error {
 		if start := l.LogStart(); start > l.FirstSegment() {
 			starts[p] = start
 		}
+		if to, ok := l.CleanedTo(); ok {
+			cleaned[p] = to
+		}
 	}
 	if err := d.writeCheckpointLocked(recoveryPointFile, points); err != nil {
 		return err
 	}
 	if err := d.writeCheckpointLocked(logStartFile, starts); err != nil {
 		return err
+	}
+	// A directory whose logs were never cleaned has no such file.
+	if _, known := d.written[cleanerFile]; len(cleaned) > 0 || known && len(d.written[cleanerFile].entries) > 0 {
+		if err := d.writeCheckpointLocked(cleanerFile, cleaned); err != nil {
+			return err
+		}
 	}
 	return d.writeCheckpointLocked(highWatermarkFile, watermarks)
 }

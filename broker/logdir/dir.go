@@ -124,7 +124,7 @@ func (d *dir) begin() error {
 	if err != nil {
 		return err
 	}
-	d.written = map[string]written{recoveryPointFile: {nil, d.points}, logStartFile: {nil, d.starts}, highWatermarkFile: {nil, watermarks}}
+	d.written = map[string]written{recoveryPointFile: {nil, d.points}, logStartFile: {nil, d.starts}, highWatermarkFile: {nil, watermarks}, cleanerFile: {nil, d.cleaned}}
 	if !d.clean {
 		return nil
 	}
@@ -172,7 +172,7 @@ func (d *dir) openLog(p topic.Partition, s commitlog.Settings, fresh bool, m *Ma
 	}
 	if !fresh { // else these speak of a log of this name that was deleted
 		o.RecoveryPoint, o.LogStartOffset = d.points[p], d.starts[p]
-		_, o.Cleaned = d.cleaned[p]
+		o.CleanedTo, o.Cleaned = d.cleaned[p]
 		o.Cleaned = o.Cleaned || d.allCleaned
 	}
 	return commitlog.Open(o)

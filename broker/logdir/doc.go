@@ -26,6 +26,7 @@
 //	recovery-point-offset-checkpoint what is never scanned again, per partition
 //	replication-offset-checkpoint    the high watermarks
 //	log-start-offset-checkpoint      log starts that no segment begins with
+//	cleaner-offset-checkpoint        up to where compacted logs are clean
 //	TOPIC-PARTITION/                 a log: package commitlog
 //	TOPIC-PARTITION.HEX-delete/      a log that waits for its removal
 //

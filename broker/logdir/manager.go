@@ -219,6 +219,20 @@ func (m *Manager) Dir(p topic.Partition) string {
 	return ""
 }
 
+// CheckpointCleaned writes the cleaner-offset-checkpoint, and the others, of the directory that the log lies in.
+func (m *Manager) CheckpointCleaned(l *commitlog.Log) error {
+	m.mu.RLock()
+	h, ok := m.logs[l.Partition()]
+	m.mu.RUnlock()
+	if !ok || h.log != l {
+		return nil // gone meanwhile
+	}
+	if err := h.dir.checkpoint(m.logsIn(h.dir)); err != nil {
+		return m.fileError(h.dir, err)
+	}
+	return nil
+}
+
 // SetSettings gives all logs of a topic new values.
 func (m *Manager) SetSettings(topicName string, s commitlog.Settings) {
 	m.mu.RLock()

@@ -30,6 +30,8 @@ type Builder struct {
 	err     error
 
 	count         int32
+	lastDelta     int32 // of the batch's last offset
+	horizon       bool  // baseTimestamp is a delete horizon
 	baseTimestamp int64
 	maxTimestamp  int64
 	appendTime    int64
@@ -77,6 +79,11 @@ func (b *Builder) SetAppendTime(ms int64) { b.appendTime, b.stamped = ms, true }
 // Append adds a record at the next offset; nil keys and values are null, ts is in ms. Nothing is kept of the arguments. The first
 // failure is kept: it is what Err and Bytes say, and makes Append do nothing more.
 func (b *Builder) Append(key, value []byte, headers []RecordHeader, ts int64) {
+	b.append(b.count, key, value, headers, ts)
+}
+
+// append adds a record at an offset behind the base, which rises from record to record.
+func (b *Builder) append(delta int32, key, value []byte, headers []RecordHeader, ts int64) {
 	if b.err != nil {
 		return
 	}
@@ -85,20 +92,24 @@ func (b *Builder) Append(key, value []byte, headers []RecordHeader, ts int64) {
 		return
 	}
 	if b.count == 0 {
-		b.baseTimestamp, b.maxTimestamp = ts, ts
+		b.maxTimestamp = ts
+		if !b.horizon {
+			b.baseTimestamp = ts
+		}
 	}
 	b.maxTimestamp = max(b.maxTimestamp, ts)
 	if b.o.Codec == None {
 		// Without a codec the record goes to its place at once.
-		b.out.b = appendRecord(b.out.b, int64(b.count), ts-b.baseTimestamp, key, value, headers)
+		b.out.b = appendRecord(b.out.b, int64(delta), ts-b.baseTimestamp, key, value, headers)
 		if len(b.out.b) > b.out.max {
 			b.err = fmt.Errorf("%w: batch grows beyond %d bytes", kerr.MessageTooLarge, b.out.max)
 		}
 	} else {
-		b.scratch = appendRecord(b.scratch[:0], int64(b.count), ts-b.baseTimestamp, key, value, headers)
+		b.scratch = appendRecord(b.scratch[:0], int64(delta), ts-b.baseTimestamp, key, value, headers)
 		_, b.err = b.enc.Write(b.scratch)
 	}
 	b.count++
+	b.lastDelta = delta
 }
 
 // Count is the number of records so far.
@@ -141,9 +152,12 @@ func (b *Builder) Bytes() ([]byte, error) {
 	if b.o.Control {
 		attributes |= attrControl
 	}
+	if b.horizon {
+		attributes |= attrDeleteHorizon
+	}
 	putHeader(b.out.b, Header{
 		BaseOffset: b.o.BaseOffset, Length: int32(len(b.out.b) - LogOverhead), LeaderEpoch: b.o.LeaderEpoch, Magic: 2,
-		Attributes: attributes, LastOffsetDelta: b.count - 1, BaseTimestamp: b.baseTimestamp, MaxTimestamp: b.maxTimestamp,
+		Attributes: attributes, LastOffsetDelta: b.lastDelta, BaseTimestamp: b.baseTimestamp, MaxTimestamp: b.maxTimestamp,
 		ProducerID: b.producerID, ProducerEpoch: b.producerEpoch, BaseSequence: b.baseSequence, Count: b.count,
 	})
 	setCRC(b.out.b)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -47,6 +48,22 @@ func contents(t testing.TB, fsys FS, name string) string {
 	}
 	must(t, err)
 	return string(b)
+}
+
+func TestChtimes(t *testing.T) {
+	each(t, func(t *testing.T, fsys FS, dir string) {
+		name, at := filepath.Join(dir, "f"), time.UnixMilli(1_600_000_000_123)
+		create(t, fsys, name, "x").Close()
+		must(t, fsys.Chtimes(name, at))
+		st, err := fsys.Stat(name)
+		must(t, err)
+		if !st.ModTime().Equal(at) {
+			t.Errorf("last written %v, want %v", st.ModTime(), at)
+		}
+		if err := fsys.Chtimes(name+"?", at); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("of a file that is not there: %v", err)
+		}
+	})
 }
 
 func TestFileReadsWhatWasWritten(t *testing.T) {

@@ -534,6 +534,18 @@ func (c *Crash) unlinkLocked(dir *node, base string, n *node) {
 	c.changeLocked(dir, nameEdit{dir: dir, name: base, n: n, gone: true})
 }
 
+// Chtimes implements FS. It is not counted, and a power cut does not take it back.
+func (c *Crash) Chtimes(name string, modified time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := c.readLocked(name)
+	if err != nil {
+		return pathErr(OpStat, name, err)
+	}
+	n.modified = modified
+	return nil
+}
+
 // SyncDir implements FS.
 func (c *Crash) SyncDir(name string) error {
 	c.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // Rule makes operations of a Faulty fail, fall short, wait or do nothing. The first rule that matches an operation decides.
@@ -170,6 +171,11 @@ func (f *Faulty) Remove(name string) error {
 // RemoveAll implements FS.
 func (f *Faulty) RemoveAll(name string) error {
 	return f.do(OpRemove, name, func() error { return f.under.RemoveAll(name) })
+}
+
+// Chtimes implements FS. It counts as OpStat.
+func (f *Faulty) Chtimes(name string, modified time.Time) error {
+	return f.do(OpStat, name, func() error { return f.under.Chtimes(name, modified) })
 }
 
 // SyncDir implements FS.

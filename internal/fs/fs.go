@@ -23,6 +23,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // ErrLocked is returned by FS.Lock when another process, or another holder in this one, has the lock.
@@ -41,6 +42,8 @@ type FS interface {
 	Rename(oldname, newname string) error
 	Remove(name string) error
 	RemoveAll(name string) error
+	// Chtimes sets when a file counts as last written. It is no change that must last: a power cut may take it back.
+	Chtimes(name string, modified time.Time) error
 	// SyncDir makes earlier creations, renames and removals in the directory durable.
 	SyncDir(name string) error
 	// Lock creates name if missing and takes an exclusive lock on it without waiting: ErrLocked if it is held.

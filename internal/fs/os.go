@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // OS is the operating system's file system.
@@ -27,6 +28,7 @@ func (osFS) Stat(name string) (fs.FileInfo, error)        { return os.Stat(name)
 func (osFS) Rename(oldname, newname string) error         { return os.Rename(oldname, newname) }
 func (osFS) Remove(name string) error                     { return os.Remove(name) }
 func (osFS) RemoveAll(name string) error                  { return os.RemoveAll(name) }
+func (osFS) Chtimes(name string, t time.Time) error       { return os.Chtimes(name, time.Time{}, t) }
 func (osFS) SyncDir(name string) error                    { return syncDir(name) }
 
 // held names the files locked by this process: record locks of POSIX exclude only other processes.

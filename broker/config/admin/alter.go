@@ -13,7 +13,6 @@ import (
 	"ottla/broker/api"
 	"ottla/broker/config"
 	"ottla/broker/config/keys"
-	"ottla/broker/topic"
 )
 
 // resource is one that a request alters.
@@ -131,7 +130,7 @@ func (h *Handlers) one(ctx context.Context, r resource, validateOnly, incrementa
 			wanted[o.name] = *o.value
 		}
 	}
-	if err := h.judge(r, wanted, existing); err != nil {
+	if err := h.judge(r, wanted); err != nil {
 		return err
 	}
 	if validateOnly {
@@ -250,13 +249,13 @@ func combine(old, value string, appending bool) string {
 }
 
 // judge refuses what the resource must not have.
-func (h *Handlers) judge(r resource, wanted, existing map[string]string) error {
+func (h *Handlers) judge(r resource, wanted map[string]string) error {
 	var err error
 	if r.kind == kmsg.ConfigResourceTypeTopic {
 		if !h.HasTopic(r.name) {
 			return refuse(kerr.UnknownTopicOrPartition, "The topic '%s' does not exist.", r.name)
 		}
-		err = h.Store.Config().ValidateTopicConfigs(wanted, existing, topic.IsInternal(r.name))
+		err = h.Store.Config().ValidateTopicConfigs(wanted)
 	} else {
 		err = h.Store.ValidateBrokerConfigs(wanted, r.name != "")
 	}
