@@ -242,9 +242,11 @@ func (l *Log) publishLocked(a *appending, leaderEpoch int32, st *Settings) {
 			s.active.tail.add(h.NextOffset(), pos)
 		}
 	}
+	l.unstable.Lock()
 	a.stage.Commit(func(t producer.Txn, lastStable int64) {
 		s.active.ix.txns.add(AbortedTxn{t.ProducerID, t.First, t.Last, lastStable})
 	})
 	l.firstUnstable.Store(l.producers.FirstUnstable())
+	l.unstable.Unlock()
 	l.logEnd.Store(a.next)
 }

@@ -33,6 +33,7 @@
 //	flushing  one Flush, Truncate, retention, swap or Close at a time; held around their file calls
 //	renames   held by a swap around its renames, shared by whoever opens a sealed segment's file by its name
 //	mu        writers; held around the write and around a roll's file calls, never around a sync of records
+//	unstable  the transactions that hold the last stable offset back; never held around a file call but in a truncation
 //	syncGroup.mu, writtenIndexes.mu, names   inside of both
 //
 // # Files

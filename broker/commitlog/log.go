@@ -59,6 +59,10 @@ type Log struct {
 	settledEnd  int64        // the log's end if the directory is as a clean close leaves it, -1 otherwise
 	closed      bool
 
+	// unstable guards the open and undecided transactions in producers, beside mu: held for moments, so that the high watermark does
+	// not wait for an append's write. Taken after mu.
+	unstable sync.Mutex
+
 	mu        sync.Mutex
 	producers producer.State
 	append    appending
@@ -152,14 +156,14 @@ func (l *Log) Size() int64 {
 func (l *Log) Segments() int { return len(*l.segments.Load()) }
 
 // SetHighWatermark tells the log how far the partition is committed, before the partition shows hw to readers. The log uses it for
-// the last stable offset and as retention's limit.
+// the last stable offset and as retention's limit. It waits for no file call.
 func (l *Log) SetHighWatermark(hw int64) {
 	l.hw.Store(hw)
 	if l.firstUnstable.Load() < 0 {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.unstable.Lock()
+	defer l.unstable.Unlock()
 	l.producers.Decide(hw)
 	l.firstUnstable.Store(l.producers.FirstUnstable())
 }
@@ -168,7 +172,7 @@ func (l *Log) SetHighWatermark(hw int64) {
 // to a transaction whose outcome is open.
 func (l *Log) LastStable(hw int64) int64 {
 	if first := l.firstUnstable.Load(); first >= 0 && first < hw {
-		return first
+		return max(first, l.logStart.Load()) // its begin may have been deleted
 	}
 	return hw
 }

@@ -66,7 +66,8 @@ func (l *Log) dropOld(now time.Time) ([]*segment, error) {
 	l.epochs.cutStart(start)
 	l.o.Logger.Info().Str("log", l.o.Partition.String()).Int("segments", n).Int64("logStart", start).Msg("old segments are deleted")
 	if err := l.dropSnapshotsLocked(func(offset int64) bool { return offset < left[0].base }); err != nil {
-		return nil, l.fileError(err)
+		// The segments have left the log, and their files must go, or they come back with the next start.
+		l.o.Logger.Warn().Err(err).Str("log", l.o.Partition.String()).Msg("producer snapshot cannot be removed; the next start will")
 	}
 	return segs[:n], nil
 }

@@ -5,10 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"ottla/internal/fs"
 )
 
 // fiveSegments has one batch of one record in each segment, an hour apart; the active one has the fifth.
@@ -146,5 +149,30 @@ func TestSliceOutlivesItsSegment(t *testing.T) {
 	b := make([]byte, s.Len)
 	if n, err := s.ReadAt(b, 0); n != len(b) || err != nil || !s.Valid() {
 		t.Errorf("%d of %d bytes: %v", n, len(b), err)
+	}
+}
+
+// TestRetentionWithoutItsSnapshots: a snapshot that cannot be removed does not keep the segments, which would be back with the next start.
+func TestRetentionWithoutItsSnapshots(t *testing.T) {
+	o := testOptions(t, t.TempDir())
+	faulty := fs.NewFaulty(fs.OS)
+	o.FS, o.Settings.SegmentBytes, o.Settings.RetentionBytes, o.Settings.FileDeleteDelayMs = faulty, 200, 200, 0
+	l := open(t, o)
+	for i := range 10 {
+		appendAll(t, l, batch{size: 100, producer: 7, sequence: int32(i)}.set())
+	}
+	rule := faulty.Inject(fs.Rule{Op: fs.OpRemove, Name: "*.snapshot", Err: syscall.ENOSPC})
+	n, err := l.DeleteOldSegments(o.Now())
+	if err != nil || n == 0 {
+		t.Fatalf("%d segments went: %v", n, err)
+	}
+	rule.Remove()
+	start := l.LogStart()
+	if err := l.Close(false); err != nil {
+		t.Fatal(err)
+	}
+	o.CleanShutdown, o.RecoveryPoint = false, 0
+	if l = open(t, o); l.LogStart() != start {
+		t.Errorf("the log begins at %d again, it had begun at %d", l.LogStart(), start)
 	}
 }

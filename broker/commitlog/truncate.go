@@ -42,6 +42,8 @@ func (l *Log) truncate(fn func() error) error {
 	// Odd while it lasts: whoever planned a read before is no longer valid, and whoever plans one waits.
 	l.generation.Add(1)
 	defer l.generation.Add(1)
+	l.unstable.Lock()
+	defer l.unstable.Unlock()
 	if err := fn(); err != nil {
 		return l.failed(fmt.Errorf("truncate: %w", err))
 	}

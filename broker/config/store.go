@@ -53,7 +53,8 @@ type Store struct {
 	current atomic.Pointer[Config]
 	started atomic.Bool // LoadBroker has run: what only a start can change is fixed
 
-	reading sync.Mutex // held while an entity is read and applied
+	reading sync.Mutex   // held while an entity is read and applied
+	applied atomic.Int64 // how often Apply and Reload were called
 	subs    []func(Change)
 
 	mu     sync.Mutex
@@ -137,6 +138,7 @@ func (s *Store) LoadTopics(ctx context.Context, e Entities) error {
 func (s *Store) Reload(ctx context.Context, e Entities) error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
+	s.applied.Add(1)
 	if err := s.applyBroker(ctx, e); err != nil {
 		return err
 	}
@@ -166,11 +168,18 @@ func (s *Store) loadTopics(ctx context.Context, e Entities) error {
 
 // LoadTopic reads one topic's overrides: before its log is made, since a creation is not notified.
 func (s *Store) LoadTopic(ctx context.Context, e Entities, name string) (*TopicConfig, error) {
-	s.reading.Lock()
-	defer s.reading.Unlock()
+	// Many are made at a time: they are read beside each other, and once more when something else was read and applied meanwhile.
+	before := s.applied.Load()
 	overrides, _, err := e.Entity(ctx, Topics, name)
 	if err != nil {
 		return nil, err
+	}
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	if s.applied.Load() != before {
+		if overrides, _, err = e.Entity(ctx, Topics, name); err != nil {
+			return nil, err
+		}
 	}
 	s.setTopic(name, overrides)
 	return s.Topic(name), nil
@@ -243,6 +252,7 @@ func (s *Store) LoadBroker(ctx context.Context, e Entities, id int32) error {
 func (s *Store) Apply(ctx context.Context, e Entities, kind, name string) error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
+	s.applied.Add(1)
 	switch {
 	case kind == Topics:
 		overrides, exists, err := e.Entity(ctx, Topics, name)

@@ -91,7 +91,7 @@ func (m *Manager) flush(d *dir) {
 	if d.failure() != nil {
 		return
 	}
-	if err := d.checkpoint(m.logsIn(d)); err != nil {
+	if err := d.checkpoint(m.logsIn); err != nil {
 		m.c.Logger.Warn().Err(m.fileError(d, err)).Str("dir", d.path).Msg("checkpoints are not written")
 	}
 }
@@ -166,7 +166,7 @@ func (m *Manager) closeDir(d *dir, clean bool) error {
 		return d.failure()
 	}
 	if failure == nil {
-		if failure = d.checkpoint(logs); failure == nil {
+		if failure = d.checkpoint(m.logsIn); failure == nil {
 			failure = d.markClean()
 		}
 	}

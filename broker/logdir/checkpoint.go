@@ -96,10 +96,12 @@ func (d *dir) writeCheckpointLocked(file string, o offsets) error {
 	return nil
 }
 
-// checkpoint writes what the directory's logs say now.
-func (d *dir) checkpoint(logs []*commitlog.Log) error {
+// checkpoint writes what the directory's logs say now. list is asked for them while no other checkpoint is written: a log that was
+// deleted before must not speak for a new one of its name.
+func (d *dir) checkpoint(list func(*dir) []*commitlog.Log) error {
 	d.checkpoints.Lock()
 	defer d.checkpoints.Unlock()
+	logs := list(d)
 	points, watermarks, starts, cleaned := make(offsets, len(logs)), make(offsets, len(logs)), offsets{}, offsets{}
 	for _, l := range logs {
 		p := l.Partition()

@@ -109,7 +109,7 @@ func (m *Manager) loadDir(ctx context.Context, d *dir, settings func(string) com
 		return nil
 	}
 	logs := m.logsIn(d)
-	if err := d.checkpoint(logs); err != nil {
+	if err := d.checkpoint(m.logsIn); err != nil {
 		// Where records are missing, recovery points must not stay beyond the end: what is appended there is not yet durable.
 		short := slices.ContainsFunc(logs, func(l *commitlog.Log) bool { return l.LogEnd() < d.points[l.Partition()] })
 		if short || !commitlog.Passes(err) {

@@ -48,9 +48,11 @@ type Manager struct {
 	logs    map[topic.Partition]hosted
 	offline map[topic.Partition]*dir // partitions of directories that failed
 	making  map[topic.Partition]chan struct{}
-	hw      offsets // as loaded
-	twice   error   // while loading: a partition was found in two directories
-	closed  bool
+	// leftOver are logs that were deleted while the disk was full.
+	leftOver map[topic.Partition]leftOver
+	hw       offsets // as loaded
+	twice    error   // while loading: a partition was found in two directories
+	closed   bool
 }
 
 // hosted is a log and where it lies.
@@ -81,7 +83,7 @@ func Open(c Config) (*Manager, error) {
 	m := &Manager{
 		c: c, meta: Meta{BrokerID: -1}, cache: commitlog.NewCache(c.Files, indexPages), stop: make(chan struct{}),
 		flushers: flushers, closers: closers,
-		logs: map[topic.Partition]hosted{}, offline: map[topic.Partition]*dir{}, making: map[topic.Partition]chan struct{}{}, hw: offsets{},
+		logs: map[topic.Partition]hosted{}, offline: map[topic.Partition]*dir{}, making: map[topic.Partition]chan struct{}{}, leftOver: map[topic.Partition]leftOver{}, hw: offsets{},
 	}
 	for _, path := range c.Dirs {
 		d := &dir{path: filepath.Clean(path), fs: c.FS, log: c.Logger, tokens: newTokens(c.IOThreads)}
@@ -227,7 +229,7 @@ func (m *Manager) CheckpointCleaned(l *commitlog.Log) error {
 	if !ok || h.log != l {
 		return nil // gone meanwhile
 	}
-	if err := h.dir.checkpoint(m.logsIn(h.dir)); err != nil {
+	if err := h.dir.checkpoint(m.logsIn); err != nil {
 		return m.fileError(h.dir, err)
 	}
 	return nil
@@ -315,6 +317,13 @@ func (m *Manager) Create(p topic.Partition, id topic.ID, s commitlog.Settings) (
 			<-made // by somebody else: look again
 			continue
 		}
+		if left, ok := m.leftOver[p]; ok {
+			m.mu.Unlock()
+			if err := m.moveAway(p, left); err != nil {
+				return nil, false, err
+			}
+			continue
+		}
 		d := m.emptiestLocked()
 		if d == nil {
 			m.mu.Unlock()
@@ -367,7 +376,7 @@ func (m *Manager) emptiestLocked() *dir {
 func (m *Manager) create(d *dir, p topic.Partition, id topic.ID, s commitlog.Settings) (*commitlog.Log, error) {
 	// A checkpoint of a deleted log of this name would speak for the new one after a crash.
 	if d.mentioned(p) {
-		if err := d.checkpoint(m.logsIn(d)); err != nil {
+		if err := d.checkpoint(m.logsIn); err != nil {
 			return nil, m.fileError(d, err)
 		}
 	}
@@ -394,7 +403,11 @@ func (m *Manager) Delete(p topic.Partition) error {
 	delete(m.logs, p)
 	delete(m.offline, p)
 	delete(m.hw, p)
+	left, again := m.leftOver[p]
 	m.mu.Unlock()
+	if !ok && again {
+		return m.moveAway(p, left)
+	}
 	if !ok {
 		return nil
 	}
@@ -402,15 +415,31 @@ func (m *Manager) Delete(p topic.Partition) error {
 	if err := h.log.Close(false); err != nil {
 		return err
 	}
-	path := filepath.Join(h.dir.path, deleteName(p))
-	err := h.dir.fs.Rename(h.log.Dir(), path)
+	return m.moveAway(p, leftOver{h.dir, delay})
+}
+
+// leftOver is the directory of a log that is closed for good and could not be renamed. Nothing of its name can be made beside it.
+type leftOver struct {
+	dir   *dir
+	delay time.Duration // before it is removed
+}
+
+// moveAway renames the directory of a log that was closed. On a full disk it stays, and is tried again with the next Delete or Create.
+func (m *Manager) moveAway(p topic.Partition, x leftOver) error {
+	path := filepath.Join(x.dir.path, deleteName(p))
+	err := x.dir.fs.Rename(filepath.Join(x.dir.path, p.String()), path)
 	if err == nil {
-		err = h.dir.fs.SyncDir(h.dir.path)
+		err = x.dir.fs.SyncDir(x.dir.path)
 	}
+	m.mu.Lock()
+	if delete(m.leftOver, p); err != nil {
+		m.leftOver[p] = x
+	}
+	m.mu.Unlock()
 	if err != nil {
-		return m.fileError(h.dir, fmt.Errorf("delete %s: %w", p, err))
+		return m.fileError(x.dir, fmt.Errorf("delete %s: %w", p, err))
 	}
-	h.dir.doom(path, m.c.Now().Add(delay))
-	m.c.Logger.Info().Str("log", p.String()).Str("dir", h.dir.path).Msg("log is deleted")
+	x.dir.doom(path, m.c.Now().Add(x.delay))
+	m.c.Logger.Info().Str("log", p.String()).Str("dir", x.dir.path).Msg("log is deleted")
 	return nil
 }

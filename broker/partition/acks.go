@@ -139,6 +139,17 @@ func (a *Acks) Fetched(id int32, offset, logStart int64, now time.Time) (advance
 	return a.advance(now), a.mayJoin(id, f)
 }
 
+// LowWatermark is the least log start of this replica, which begins at logStart, and of the followers that are alive; -1 while one of
+// those has not told its own.
+func (a *Acks) LowWatermark(logStart int64) int64 {
+	for id, f := range a.followers {
+		if a.eligible(id) {
+			logStart = min(logStart, f.logStart)
+		}
+	}
+	return logStart
+}
+
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

@@ -93,11 +93,16 @@ func (p *Partition) fetched(q *Fetch, role *Role) error {
 		p.mu.Unlock()
 		return kerr.NotLeaderForPartition
 	}
+	before := p.acks.LowWatermark(p.log.LogStart())
 	moved, _ := p.acks.Fetched(q.Replica, q.Offset, q.LogStart, p.now())
+	low := p.acks.LowWatermark(p.log.LogStart())
 	p.publishLocked(moved)
 	p.mu.Unlock()
 	if moved {
 		p.wake(true)
+	}
+	if low > before {
+		p.Starts.Wake(low)
 	}
 	return nil
 }

@@ -58,6 +58,8 @@ type Partition struct {
 	// Fetches is where fetches wait, its progress Written: woken when the end, the high watermark or the role changed. Produces is
 	// where produces wait, its progress an offset: woken when the high watermark, the synced end or the role changed.
 	Fetches, Produces purgatory.Key
+	// Starts is where deletions wait, its progress the low watermark: woken when a replica's log start or the role changed.
+	Starts purgatory.Key
 
 	// role is held exclusively while the role changes, shared by appends, so that no record of an old leader's follows the
 	// epoch of the new one.
@@ -206,6 +208,7 @@ func (p *Partition) wake(moved bool) {
 func (p *Partition) wakeAll() {
 	p.Produces.Wake(purgatory.Always)
 	p.Fetches.Wake(purgatory.Always)
+	p.Starts.Wake(purgatory.Always)
 }
 
 // publishLocked shows the high watermark of acks to readers if it moved: the log first, so that the last stable offset that goes
