@@ -275,6 +275,15 @@ func (s *Server) bind(ctx context.Context) error {
 		SendBufferBytes: int(c.Network.SendBufferBytes), ReceiveBufferBytes: int(c.Network.ReceiveBufferBytes),
 		Logger: s.log, Now: s.o.Now,
 	}
+	if c.Network.BacklogSet {
+		nc.Backlog = int(c.Network.Backlog)
+	}
+	if c.Network.QueuedMaxBytes > 0 {
+		nc.InFlightBytes = c.Network.QueuedMaxBytes
+	}
+	if nc.Connections, err = s.limitConnections(ctx); err != nil {
+		return err
+	}
 	for _, l := range c.Network.Listeners {
 		nc.Listeners = append(nc.Listeners, network.Listener{Name: l.Name, Addr: net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port)))})
 	}
@@ -315,6 +324,7 @@ func (s *Server) handlers(reg *api.Registry) {
 	s.started("producer ids", quietly(s.ids.Close))
 
 	s.config.Subscribe(s.reconfigured)
+	s.config.Subscribe(s.relimitConnections)
 	(&metadata.Updater{Store: s.metadata, Fence: s.fence, Deleted: s.deleted}).Register(reg)
 	(&metadata.Query{Store: s.metadata, ClusterID: s.clusterID, AutoCreate: s.autoCreate()}).Register(reg)
 	dataplane.Register(reg, dataplane.Config{

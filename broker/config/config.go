@@ -55,17 +55,25 @@ type Network struct {
 	ReceiveBufferBytes   int32             // -1: the system's
 	RequestMaxBytes      int32             // socket.request.max.bytes
 	Backlog              int32             // socket.listen.backlog.size
+	BacklogSet           bool              // somebody has set it: else the system's limit does
 	MaxConnections       int32
 	MaxConnectionsPerIP  int32
-	MaxConnectionsIP     map[string]int32 // max.connections.per.ip.overrides: host or address -> count
-	MaxConnectionRate    int32            // max.connection.creation.rate
-	MaxIdle              time.Duration    // connections.max.idle.ms; negative or 0: never closed for idleness
+	MaxConnectionsIP     map[string]int32            // max.connections.per.ip.overrides: host or address -> count
+	MaxConnectionRate    int32                       // max.connection.creation.rate
+	OfListener           map[string]ListenerSettings // by name: those of listener.name.NAME.*
+	MaxIdle              time.Duration               // connections.max.idle.ms; negative or 0: never closed for idleness
 	QueuedMaxRequests    int32
 	QueuedMaxBytes       int64 // queued.max.request.bytes, -1: no bound
 	NetworkThreads       int32
 	IOThreads            int32
 	BackgroundThreads    int32
 	FailedAuthentication time.Duration // connection.failed.authentication.delay.ms
+}
+
+// ListenerSettings are a listener's own, or the broker's where it has none.
+type ListenerSettings struct {
+	MaxConnections    int32
+	MaxConnectionRate int32
 }
 
 // ZooKeeper is how to reach the coordinator.

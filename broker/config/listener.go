@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ottla/broker/config/keys"
 )
 
 var endpoint = regexp.MustCompile(`^(.*)://\[?([0-9a-zA-Z\-%._:]*)\]?:(-?[0-9]+)$`)
@@ -178,6 +180,18 @@ func buildNetwork(v *values) (Network, error) {
 	if err := distinctPorts(n.Listeners, text); err != nil {
 		return n, err
 	}
+	n.BacklogSet = has(v.merged, "socket.listen.backlog.size")
+	n.OfListener = make(map[string]ListenerSettings, len(n.Listeners))
+	for _, l := range n.Listeners {
+		var own ListenerSettings
+		if own.MaxConnections, err = v.ofListener(l.Name, "max.connections"); err != nil {
+			return n, err
+		}
+		if own.MaxConnectionRate, err = v.ofListener(l.Name, "max.connection.creation.rate"); err != nil {
+			return n, err
+		}
+		n.OfListener[l.Name] = own
+	}
 	n.Advertised = n.Listeners
 	if a, ok := get[string](v, "advertised.listeners"); ok {
 		if n.Advertised, err = parseListeners(a, n.Security); err != nil {
@@ -242,4 +256,22 @@ func (n *Network) check() error {
 		return fmt.Errorf("control.plane.listener.name, when defined, should have a different value from the inter broker listener name. Currently they both have the value ListenerName(%s)", n.ControlPlane)
 	}
 	return nil
+}
+
+// ofListener is a number that a listener may have of its own, above 0; else the broker's.
+func (v *values) ofListener(listener, name string) (int32, error) {
+	text, ok := v.merged["listener.name."+strings.ToLower(listener)+"."+name]
+	if !ok {
+		return v.int(name), nil
+	}
+	k, _ := keys.Broker.Lookup(name)
+	p, err := k.Parse(text)
+	if err != nil {
+		return 0, err
+	}
+	n := p.(int32)
+	if n == 0 {
+		return 0, fmt.Errorf("Invalid %s %d", name, n)
+	}
+	return n, nil
 }

@@ -51,16 +51,6 @@ var refusals = []rule{
 	{"client.quota.callback.class", set("client.quota.callback.class"), "a Java class cannot decide quotas here, so clients would have none"},
 	{"config.providers", set("config.providers"), "values cannot be fetched from configuration providers; ${…} would be taken for the value itself"},
 
-	{"max.connections.per.ip", is("max.connections.per.ip", "0"), "it lets in only those that max.connections.per.ip.overrides names, and connections are not counted in this version: everybody would be let in"},
-	{"max.connections.per.ip.overrides", func(c *Config, _ *values) bool {
-		for _, n := range c.Network.MaxConnectionsIP {
-			if n <= 0 {
-				return true
-			}
-		}
-		return false
-	}, "a count of 0 shuts an address out, and connections are not counted in this version: it would be let in"},
-
 	// Nodes in the coordinator that others must not read or change.
 	{"zookeeper.set.acl", is("zookeeper.set.acl", "true"), "nodes would be made that everybody may change; access lists are not available in this version"},
 	{"zookeeper.ssl.client.enable", is("zookeeper.ssl.client.enable", "true"), "TLS to the coordinator is not available in this version"},
@@ -74,10 +64,6 @@ var warnings = []rule{
 	{"metric.reporters", set("metric.reporters"), "Java reporters cannot be loaded; metrics are served for Prometheus"},
 	{"kafka.metrics.reporters", set("kafka.metrics.reporters"), "Java reporters cannot be loaded; metrics are served for Prometheus"},
 	{"replica.selector.class", set("replica.selector.class"), "only leaders serve consumers in this version"},
-	{"max.connections", set("max.connections"), "connections are not counted in this version"},
-	{"max.connections.per.ip", set("max.connections.per.ip"), "connections are not counted in this version"},
-	{"max.connections.per.ip.overrides", set("max.connections.per.ip.overrides"), "connections are not counted in this version"},
-	{"max.connection.creation.rate", set("max.connection.creation.rate"), "connections are not counted in this version"},
 	{"delegation.token.secret.key", set("delegation.token.secret.key"), "delegation tokens are not available in this version"},
 	{"delegation.token.master.key", set("delegation.token.master.key"), "delegation tokens are not available in this version"},
 	{"log.message.format.version", set("log.message.format.version"), "records are always written in format 2"},

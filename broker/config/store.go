@@ -397,7 +397,7 @@ func (s *Store) publish(c *Config) {
 	}
 }
 
-// changedKeys lists the keys of the table whose effective value differs.
+// changedKeys lists the keys of the table whose effective value differs, and those with a listener's prefix.
 func (c *Config) changedKeys(n *Config) []string {
 	var changed []string
 	for _, k := range keys.Broker.All() {
@@ -405,6 +405,11 @@ func (c *Config) changedKeys(n *Config) []string {
 		b, bok := n.values.parsed[k.Name]
 		if aok != bok || aok && keys.Format(a) != keys.Format(b) {
 			changed = append(changed, k.Name)
+		}
+	}
+	for _, name := range differences(c.values.merged, n.values.merged) {
+		if _, _, prefixed := keys.SplitListener(name); prefixed {
+			changed = append(changed, name)
 		}
 	}
 	return changed

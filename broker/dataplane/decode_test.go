@@ -59,11 +59,13 @@ func vectors(t testing.TB, key int16, each func(version int16, body []byte)) {
 func checkProduce(t testing.TB, version int16, body []byte) {
 	t.Helper()
 	q := new(produce)
-	err := q.decode(body, version)
+	if q.decode(body, version) != nil {
+		return // kmsg takes any negative length for null, we do not; and it believes what a body claims, however much it is
+	}
 	k := kmsg.NewPtrProduceRequest()
 	k.Version = version
-	if kerr := k.ReadFrom(body); err != nil || kerr != nil {
-		return // kmsg takes any negative length for null, we do not
+	if k.ReadFrom(body) != nil {
+		return
 	}
 	if q.acks != k.Acks || q.timeout != k.TimeoutMillis || q.txn != (k.TransactionID != nil) || len(q.topics) != len(k.Topics) {
 		t.Fatalf("v%d: %+v, kmsg %+v", version, q, k)
@@ -85,10 +87,12 @@ func checkProduce(t testing.TB, version int16, body []byte) {
 func checkFetch(t testing.TB, version int16, body []byte) {
 	t.Helper()
 	f := new(fetch)
-	err := f.decode(body, version)
+	if f.decode(body, version) != nil {
+		return
+	}
 	k := kmsg.NewPtrFetchRequest()
 	k.Version = version
-	if kerr := k.ReadFrom(body); err != nil || kerr != nil {
+	if k.ReadFrom(body) != nil {
 		return
 	}
 	replica := k.ReplicaID

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -31,6 +32,7 @@ type conn struct {
 	nc     *net.TCPConn
 	raw    syscall.RawConn // nil: portable reads and writes
 	info   api.Conn
+	ip     netip.Addr
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -61,8 +63,8 @@ type conn struct {
 
 func newConn(s *Server, nc *net.TCPConn, listener string) *conn {
 	c := &conn{srv: s, nc: nc, dead: make(chan struct{})}
-	host, _, _ := net.SplitHostPort(nc.RemoteAddr().String())
-	c.info = api.Conn{ID: s.lastConn.Add(1), Listener: listener, Principal: "User:ANONYMOUS", ClientHost: host}
+	c.ip = address(nc)
+	c.info = api.Conn{ID: s.lastConn.Add(1), Listener: listener, Principal: "User:ANONYMOUS", ClientHost: c.ip.String()}
 	c.ctx, c.cancel = context.WithCancel(s.quit)
 	c.out.init(c)
 	c.pending.c = c

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ottla/broker/api"
+	"ottla/broker/quota"
 )
 
 // Listener is one address to accept connections on. All are plaintext.
@@ -34,6 +35,11 @@ type Config struct {
 	InFlightBytes, ReservedBytes int64
 	Reserved                     func(key int16) bool
 
+	// Connections says which connections may come in; nil: all.
+	Connections *quota.Connections
+	// Backlog is how many connections the kernel keeps until they are accepted; 0: as many as the system allows.
+	Backlog int
+
 	// SendBufferBytes and ReceiveBufferBytes are the sockets' kernel buffers; 0 leaves the system's.
 	SendBufferBytes, ReceiveBufferBytes int
 
@@ -55,11 +61,14 @@ type Server struct {
 
 	lns []net.Listener // in the order of cfg.Listeners
 
-	quit     context.Context // ends when Close begins: handlers that wait return
-	quitNow  context.CancelFunc
-	closing  atomic.Bool
-	lastConn atomic.Uint64
-	wg       sync.WaitGroup // acceptors and reaper
+	quit      context.Context // ends when Close begins: handlers that wait return
+	quitNow   context.CancelFunc
+	closing   atomic.Bool
+	lastConn  atomic.Uint64
+	shedding  sync.Mutex
+	lingerers atomic.Int32   // connections that are refused, and closed later
+	refusals  zerolog.Logger // does not let a flood of refused connections be one of the log
+	wg        sync.WaitGroup // acceptors and reaper
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
@@ -90,6 +99,7 @@ func New(cfg Config) *Server {
 		cfg.Now = time.Now
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, born: time.Now(), conns: map[*conn]struct{}{}}
+	s.refusals = s.log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
 	s.budget = budget{limit: cfg.InFlightBytes, reserve: cfg.ReservedBytes}
 	s.quit, s.quitNow = context.WithCancel(context.Background())
 	return s
@@ -108,6 +118,9 @@ func (s *Server) Bind() error {
 			return fmt.Errorf("listener %s: %w", l.Name, err)
 		}
 		s.lns = append(s.lns, ln)
+		if s.cfg.Backlog > 0 {
+			setBacklog(ln.(*net.TCPListener), s.cfg.Backlog)
+		}
 	}
 	return nil
 }
@@ -157,7 +170,9 @@ func (s *Server) accept(ln net.Listener, name string) {
 			}
 		}
 		pause = 0
-		s.admit(nc.(*net.TCPConn), name)
+		if tc := nc.(*net.TCPConn); s.enter(tc, name) {
+			s.admit(tc, name)
+		}
 	}
 }
 
@@ -174,6 +189,7 @@ func (s *Server) admit(nc *net.TCPConn, listener string) {
 	if s.closing.Load() {
 		s.mu.Unlock()
 		c.stop()
+		s.leave(c)
 		return
 	}
 	s.conns[c] = struct{}{}
@@ -186,6 +202,7 @@ func (s *Server) admit(nc *net.TCPConn, listener string) {
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
+		s.leave(c)
 	}()
 }
 
@@ -218,6 +235,7 @@ func (s *Server) reaper() {
 		case <-t.C:
 			now, contended := s.elapsed(), s.budget.contended()
 			s.each(func(c *conn) { c.reap(now, contended) })
+			s.shed()
 		case <-s.quit.Done():
 			return
 		}
