@@ -41,6 +41,7 @@ var rules = []rule{
 	{from: "ottla/coord/acl", not: pure, except: []string{"net/netip"}, why: "who may do what is a pure function; netip only parses addresses"},
 	{from: "ottla/broker/group/classic", not: pure, why: "a group's steps are pure: time comes as an argument"},
 	{from: "ottla/broker/quota", not: append(pure, "ottla"), except: []string{"net/netip", "net/url", "ottla/broker/quota"}, why: "quotas are policy: time comes as an argument, and callers delay whom they say"},
+	{from: "ottla/broker/group/model", not: append(pure, "ottla"), why: "the model of a group is pure, and shares nothing with what is held against it"},
 	{from: "ottla/broker/group/offsetlog", not: pure, why: "the entries of __consumer_offsets are pure functions over bytes"},
 	{from: "ottla/broker/controller/planner", not: pure, why: "the planner is pure: state and event in, state and writes out"},
 	{from: "ottla", not: []string{"go.etcd.io/raft"}, except: nil, why: "raft stays inside coord/ensemble, behind its own types"},

@@ -138,7 +138,9 @@ func (g *Group) addMember(now Time, e Join, id string, out *Output) {
 		join: e.Ticket, joinSkip: e.CanSkipAssignment, isNew: true, unknown: e.MemberID == "",
 	}
 	g.insert(m)
-	g.alive(m, now)
+	// It cannot send heartbeats before this join is answered, so its session timeout does not count yet, but neither may it wait
+	// for ever: clients that gave up and try again would pile up.
+	g.expire(m, now, newMemberTimeout)
 	g.maybePrepareRebalance(now, fmt.Sprintf("member %s joins (%s)", id, given(e.Reason)), out)
 }
 
@@ -171,8 +173,8 @@ func (g *Group) joinReturning(now Time, m *member, e Join, out *Output) {
 		protocols: m.protocols, session: m.session, rebalance: m.rebalance,
 	}
 	g.rename(m, e.NewID)
+	g.alive(m, now) // with its former timeout, as Kafka does
 	g.update(m, e, out)
-	g.alive(m, now)
 	out.note("static member %s is back: %s replaces %s", *e.InstanceID, e.NewID, back.formerID)
 	switch g.state {
 	case Stable:

@@ -65,13 +65,11 @@ func (g *Group) check(memberID string, instanceID *string) (*member, *kerr.Error
 	return m, nil
 }
 
-// alive sets a member's timer anew. A new member cannot send heartbeats before its first join is answered, so its session timeout
-// does not count yet, but neither may it wait for ever: clients that gave up and try again would pile up.
-func (g *Group) alive(m *member, now Time) {
-	timeout := m.session
-	if m.isNew {
-		timeout = newMemberTimeout
-	}
+// alive sets a member's timer anew.
+func (g *Group) alive(m *member, now Time) { g.expire(m, now, m.session) }
+
+// expire sets a member's timer.
+func (g *Group) expire(m *member, now Time, timeout time.Duration) {
 	m.expires = now.At.Add(timeout)
 	g.due(m.expires)
 }
