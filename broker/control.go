@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"ottla/broker/api"
 	"ottla/broker/config"
 	"ottla/broker/controller/planner"
 	"ottla/broker/metadata"
@@ -33,6 +34,15 @@ func (c controlCluster) HasTopic(name string) bool {
 	return ok
 }
 
+// Partitions is controller.Metadata's.
+func (c controlCluster) Partitions(name string) int {
+	t, ok := c.store.Load().Topic(name)
+	if !ok {
+		return 0
+	}
+	return len(t.Partitions)
+}
+
 // IsLed is controller.Metadata's.
 func (c controlCluster) IsLed(name string, partitions int) bool {
 	t, ok := c.store.Load().Topic(name)
@@ -58,6 +68,7 @@ func (c controlCluster) TopicName(id topic.ID) (string, bool) {
 
 // Wait is controller.Metadata's.
 func (c controlCluster) Wait(ctx context.Context, done func() bool) error {
+	defer api.Waiting(ctx)()
 	_, err := c.store.Wait(ctx, func(*metadata.Image) bool { return done() })
 	return err
 }

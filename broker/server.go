@@ -247,7 +247,8 @@ func (s *Server) load(ctx context.Context) error {
 	if err := s.config.LoadTopics(ctx, session); err != nil {
 		return err
 	}
-	s.quotas = &quotas{log: s.log}
+	s.quotas = newQuotas(s.config.Config())
+	s.quotas.log = s.log
 	if err := s.quotas.load(ctx, session); err != nil {
 		return err
 	}
@@ -273,7 +274,7 @@ func (s *Server) bind(ctx context.Context) error {
 	nc := network.Config{
 		Registry: api.NewRegistry(), MaxRequestBytes: int(c.Network.RequestMaxBytes), MaxIdle: c.Network.MaxIdle, RequestTimeout: c.RequestTimeout,
 		SendBufferBytes: int(c.Network.SendBufferBytes), ReceiveBufferBytes: int(c.Network.ReceiveBufferBytes),
-		Logger: s.log, Now: s.o.Now,
+		Limited: s.quotas.limited, Logger: s.log, Now: s.o.Now,
 	}
 	if c.Network.BacklogSet {
 		nc.Backlog = int(c.Network.Backlog)
@@ -317,7 +318,7 @@ func (s *Server) handlers(reg *api.Registry) {
 	s.topics = controller.NewTopics(s.zk, cluster, configs, controller.TopicsConfig{
 		Partitions: c.NumPartitions, Replicas: c.ReplicationFactor, Random: rand.Read, Logger: s.log,
 	})
-	s.admin = &controller.Handlers{Topics: s.topics, Metadata: cluster, Configs: configs, DeleteTopics: c.DeleteTopics, Logger: s.log}
+	s.admin = &controller.Handlers{Topics: s.topics, Metadata: cluster, Configs: configs, DeleteTopics: c.DeleteTopics, Quotas: s.quotas, Logger: s.log}
 	s.groups = group.New(groupSettings(c, s.o.Now, s.log), offsetsLog{s.table}, groupCluster{s.metadata}, s.topics, legacyOffsets{s.zk})
 	s.started("groups", quietly(s.groups.Close))
 	s.ids = txn.NewProducerIDs(producerIDs{s}, s.log)
@@ -329,7 +330,7 @@ func (s *Server) handlers(reg *api.Registry) {
 	(&metadata.Query{Store: s.metadata, ClusterID: s.clusterID, AutoCreate: s.autoCreate()}).Register(reg)
 	dataplane.Register(reg, dataplane.Config{
 		Replicas: s.table, Metadata: dataCluster{s.metadata}, FetchMaxBytes: int(c.FetchMaxBytes), FetchSessionsMax: int(c.FetchSessions),
-		SyncTimeout: c.RequestTimeout, Now: s.o.Now, Random: rand.Read,
+		Quotas: s.quotas, SyncTimeout: c.RequestTimeout, Now: s.o.Now, Random: rand.Read,
 	})
 	s.table.Register(reg)
 	s.groups.Register(reg)
@@ -337,6 +338,7 @@ func (s *Server) handlers(reg *api.Registry) {
 	s.admin.Register(reg)
 	admin.Register(reg, admin.Config{Store: s.config, HasTopic: s.hasTopic, Entities: s.entities, Loggers: admin.NewRootLogger(), Log: s.log})
 	api.RegisterVersions(reg, s.features.Epoch)
+	reg.Wrap(s.quotas.throttled)
 }
 
 func (s *Server) serve(context.Context) error {

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,13 +25,18 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Conn is what a handler may know about the connection that a request came in on. Immutable while a handler runs.
+// Conn is what a handler may know about the connection that a request came in on. Its fields are immutable while a handler runs.
 type Conn struct {
 	ID         uint64
 	Listener   string // the listener's name, upper case
 	Principal  string // "User:ANONYMOUS" without authentication
 	ClientHost string // the client's address without the port
+
+	mute mute
 }
+
+// User is the principal's name: "ANONYMOUS" without authentication.
+func (c *Conn) User() string { return strings.TrimPrefix(c.Principal, "User:") }
 
 // Request is one request. Body aliases the connection's buffer: it is valid until the handler has returned (for a sweep:
 // until the sweep function has returned), and the handler may change it in place.
@@ -40,6 +46,7 @@ type Request struct {
 	CorrelationID int32
 	ClientID      string // "" when null
 	Body          []byte
+	Size          int // of header and body, in bytes
 	Conn          *Conn
 	Received      time.Time
 }
@@ -114,6 +121,16 @@ func (r *Registry) Add(e Entry) {
 func (r *Registry) Lookup(key int16) (Entry, bool) {
 	e, ok := r.entries[key]
 	return e, ok
+}
+
+// Wrap puts what f makes of each handler in its place. Entries with a Sweep stay as they are. Before serving.
+func (r *Registry) Wrap(f func(Entry) Handler) {
+	for key, e := range r.entries {
+		if e.Handle != nil {
+			e.Handle = f(e)
+			r.entries[key] = e
+		}
+	}
 }
 
 // Entries lists what is served, by key.

@@ -35,6 +35,7 @@ func build(v *values) (*Config, error) {
 		PartitionLimit: v.int("max.request.partition.size.limit"), FetchPurge: v.int("fetch.purgatory.purge.interval.requests"), ProducePurge: v.int("producer.purgatory.purge.interval.requests"),
 		ProducerIDExpiration: ms("producer.id.expiration.ms"), ProducerIDExpirationRun: ms("producer.id.expiration.check.interval.ms"),
 		QuotaWindows: v.int("quota.window.num"), QuotaWindow: seconds(int64(v.int("quota.window.size.seconds"))),
+		ControllerQuotaWindows: v.int("controller.quota.window.num"), ControllerQuotaWindow: seconds(int64(v.int("controller.quota.window.size.seconds"))),
 		Log: Log{
 			Dirs: logDirs(v), RecoveryThreads: v.int("num.recovery.threads.per.data.dir"),
 			RetentionCheck: long("log.retention.check.interval.ms"), InitialTaskDelay: long("log.initial.task.delay.ms"), FlushScheduler: long("log.flush.scheduler.interval.ms"),

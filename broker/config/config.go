@@ -40,6 +40,8 @@ type Config struct {
 	ProducerIDExpirationRun time.Duration // producer.id.expiration.check.interval.ms
 	QuotaWindows            int32         // quota.window.num
 	QuotaWindow             time.Duration // quota.window.size.seconds
+	ControllerQuotaWindows  int32         // controller.quota.window.num
+	ControllerQuotaWindow   time.Duration // controller.quota.window.size.seconds
 
 	values *values
 }

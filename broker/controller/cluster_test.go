@@ -367,6 +367,14 @@ func (c cache) Places() []planner.Place {
 
 func (c cache) HasTopic(name string) bool { _, ok := c.store.Load().Topic(name); return ok }
 
+func (c cache) Partitions(name string) int {
+	t, ok := c.store.Load().Topic(name)
+	if !ok {
+		return 0
+	}
+	return len(t.Partitions)
+}
+
 func (c cache) IsLed(name string, partitions int) bool {
 	t, ok := c.store.Load().Topic(name)
 	if !ok || len(t.Partitions) < partitions {

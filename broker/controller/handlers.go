@@ -23,6 +23,7 @@ type Handlers struct {
 	Configs    TopicConfigs
 	// DeleteTopics is delete.topic.enable.
 	DeleteTopics bool
+	Quotas       Quotas // nil: none
 	Logger       zerolog.Logger
 }
 
@@ -89,6 +90,8 @@ func (h *Handlers) createTopics(ctx context.Context, r *api.Request, q *kmsg.Cre
 	}
 	write, cancel := writing(ctx, r, q.TimeoutMillis)
 	defer cancel()
+	budget := h.budget(r, r.Version >= 6)
+	defer func() { resp.ThrottleMillis = budget.millis() }()
 	active := h.Controller.IsActive()
 	answered := map[string]bool{}
 	type wait struct{ answer, partitions int }
@@ -112,6 +115,7 @@ func (h *Handlers) createTopics(ctx context.Context, r *api.Request, q *kmsg.Cre
 		default:
 			var n NewTopic
 			if n, err = newTopic(t); err == nil {
+				n.Permit = budget.take
 				made, err = h.Topics.Create(write, n, q.ValidateOnly)
 			}
 			if err == nil {
@@ -172,6 +176,14 @@ func (h *Handlers) deleteTopics(ctx context.Context, r *api.Request, q *kmsg.Del
 	}
 	write, cancel := writing(ctx, r, q.TimeoutMillis)
 	defer cancel()
+	budget := h.budget(r, r.Version >= 5)
+	defer func() { resp.ThrottleMillis = budget.millis() }()
+	remove := func(name string) error {
+		if err := budget.take(h.Metadata.Partitions(name)); err != nil {
+			return err
+		}
+		return h.Topics.Delete(write, name)
+	}
 	active := h.Controller.IsActive()
 	var waits []string
 	for _, t := range asked {
@@ -195,9 +207,9 @@ func (h *Handlers) deleteTopics(ctx context.Context, r *api.Request, q *kmsg.Del
 				break
 			}
 			a.Topic = &name
-			err = h.Topics.Delete(write, name)
+			err = remove(name)
 		default:
-			err = h.Topics.Delete(write, *t.Topic)
+			err = remove(*t.Topic)
 		}
 		name := ""
 		if a.Topic != nil {
@@ -234,6 +246,8 @@ func (h *Handlers) createPartitions(ctx context.Context, r *api.Request, q *kmsg
 	}
 	write, cancel := writing(ctx, r, q.TimeoutMillis)
 	defer cancel()
+	budget := h.budget(r, r.Version >= 3)
+	defer func() { resp.ThrottleMillis = budget.millis() }()
 	active := h.Controller.IsActive()
 	answered := map[string]bool{}
 	type wait struct{ answer, partitions int }
@@ -252,7 +266,7 @@ func (h *Handlers) createPartitions(ctx context.Context, r *api.Request, q *kmsg
 		case count[t.Topic] > 1:
 			err = planner.Refuse(kerr.InvalidRequest, "Duplicate topic in request.")
 		default:
-			err = h.grow(write, t, q.ValidateOnly)
+			err = h.grow(write, t, q.ValidateOnly, budget)
 			if err == nil && !q.ValidateOnly {
 				waits = append(waits, wait{len(resp.Topics), int(t.Count)})
 			}
@@ -272,7 +286,7 @@ func (h *Handlers) createPartitions(ctx context.Context, r *api.Request, q *kmsg
 	return resp, nil
 }
 
-func (h *Handlers) grow(ctx context.Context, t kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+func (h *Handlers) grow(ctx context.Context, t kmsg.CreatePartitionsRequestTopic, validateOnly bool, b *budget) error {
 	var deleting bool
 	if err := h.Controller.inOffice(ctx, func(term *term) error {
 		deleting = term.plan.IsDeleting(t.Topic)
@@ -287,7 +301,7 @@ func (h *Handlers) grow(ctx context.Context, t kmsg.CreatePartitionsRequestTopic
 	for _, a := range t.Assignment {
 		assignment = append(assignment, a.Replicas)
 	}
-	return h.Topics.Grow(ctx, t.Topic, t.Count, assignment, validateOnly)
+	return h.Topics.Grow(ctx, t.Topic, t.Count, assignment, validateOnly, b.take)
 }
 
 // ControlledShutdown: versions 0 to 3. From 2 there is the broker's epoch.

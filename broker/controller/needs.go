@@ -40,6 +40,8 @@ type Metadata interface {
 	Places() []planner.Place
 	// HasTopic says whether there is such a topic.
 	HasTopic(name string) bool
+	// Partitions is how many partitions the topic has; 0 if there is none.
+	Partitions(topic string) int
 	// IsLed says whether partitions 0 to partitions-1 of the topic all have a leader.
 	IsLed(topic string, partitions int) bool
 	// TopicName finds a topic by its id.

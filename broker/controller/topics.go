@@ -57,7 +57,8 @@ type NewTopic struct {
 	Replicas   int16             // -1: the broker's default
 	Assignment map[int32][]int32 // in place of the two, if not nil
 	Configs    map[string]string
-	Internal   bool // made by the broker itself: its configs are not judged
+	Internal   bool                       // made by the broker itself: its configs are not judged
+	Permit     func(partitions int) error // asked before it is made, if not nil
 }
 
 // Made is a topic that was made, or could be.
@@ -98,6 +99,11 @@ func (t *Topics) Create(ctx context.Context, n NewTopic, validateOnly bool) (Mad
 	}
 	if validateOnly {
 		return made, nil
+	}
+	if n.Permit != nil {
+		if err := n.Permit(made.Partitions); err != nil {
+			return Made{}, err
+		}
 	}
 	node := znode.Topic{Name: n.Name, Partitions: map[int32]znode.Assignment{}}
 	for id, replicas := range assignment {
@@ -281,8 +287,9 @@ func (t *Topics) Delete(ctx context.Context, name string) error {
 	return err
 }
 
-// Grow raises the number of a topic's partitions to count. assignment is one list of replicas for each added partition, or nil.
-func (t *Topics) Grow(ctx context.Context, name string, count int32, assignment [][]int32, validateOnly bool) error {
+// Grow raises the number of a topic's partitions to count. assignment is one list of replicas for each added partition, or nil. permit is asked
+// before they are added.
+func (t *Topics) Grow(ctx context.Context, name string, count int32, assignment [][]int32, validateOnly bool, permit func(partitions int) error) error {
 	s, err := t.client.Session(ctx)
 	if err != nil {
 		return err
@@ -317,6 +324,9 @@ func (t *Topics) Grow(ctx context.Context, name string, count int32, assignment 
 	}
 	if validateOnly {
 		return nil
+	}
+	if err := permit(len(assignment)); err != nil {
+		return err
 	}
 	for i, replicas := range assignment {
 		node.Partitions[existing+int32(i)] = znode.Assignment{Replicas: replicas}

@@ -36,7 +36,7 @@ func (f *fetch) layOut(cfg *Config) {
 	f.mem = heads.Get().(*[]byte)
 	e := encoder{b: (*f.mem)[:0], flexible: f.version >= 12}
 	if f.version >= 1 {
-		e.int32(0) // throttle time
+		e.int32(int32(f.throttle.Milliseconds()))
 	}
 	if f.version >= 7 {
 		if f.code != nil {

@@ -45,6 +45,13 @@ func (h *fetcher) handle(ctx context.Context, req *api.Request) (api.Response, e
 		f.free()
 		return nil, fmt.Errorf("decode Fetch v%d: %w", req.Version, err)
 	}
+	var began time.Time
+	if metered := h.cfg.Quotas != nil && f.replica < 0 && h.cfg.Quotas.Active(); metered {
+		began = time.Now()
+		if most, ok := h.cfg.Quotas.FetchMost(req.Conn, req.ClientID); ok {
+			f.maxBytes = min(f.maxBytes, int32(most)) // more would be throttled for at any time
+		}
+	}
 	if f.code = h.sessions.begin(f); f.code != nil {
 		f.parts = f.parts[:0] // the whole request is refused: nothing is said of its partitions
 	} else {
@@ -57,6 +64,15 @@ func (h *fetcher) handle(ctx context.Context, req *api.Request) (api.Response, e
 		h.sessions.end(f)
 	}
 	f.layOut(&h.cfg)
+	if began.IsZero() {
+		return f, nil
+	}
+	const length = 4 // of the frame, which Apache Kafka counts, too
+	if f.throttle = h.cfg.Quotas.Fetched(req.Conn, req.ClientID, int(f.size)+length, time.Since(began)-f.waited); f.throttle > 0 {
+		h.sessions.undo(f)
+		f.empty()
+		f.layOut(&h.cfg)
+	}
 	return f, nil
 }
 
@@ -271,16 +287,32 @@ func (h *fetcher) wait(ctx context.Context, f *fetch) {
 	}
 }
 
+// empty takes the records out of the answer of a throttled client. From version 7 on there are no partitions either, as in Apache
+// Kafka; older clients get each that they asked for: some never come back from an empty list.
+func (f *fetch) empty() {
+	f.release()
+	f.answer.free()
+	if f.version >= 7 {
+		clear(f.parts)
+		f.parts = f.parts[:0]
+	}
+	for i := range f.parts {
+		f.parts[i].aborted = nil
+	}
+}
+
 // waitOnce parks the fetch once and reads again. It returns false when the fetch was not woken: its time is over, or the client gone.
 func (h *fetcher) waitOnce(ctx context.Context, f *fetch, timeout time.Duration) bool {
 	f.drop()
 	f.choosePlaces()
 	w := purgatory.Watch(f.places, timeout, h.gate, f.mayHaveEnough)
 	defer w.Forget() // also if the read panics: a turn that is not given back would be missing for ever
+	begin := time.Now()
 	select {
 	case <-w.Ready():
 	case <-ctx.Done():
 	}
+	f.waited += time.Since(begin)
 	h.read(f)
 	w.Leave()
 	return w.Outcome() == purgatory.Completed

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -26,7 +27,9 @@ type fetch struct {
 	names     []string // of the topics, kept from use to use (see intern)
 	parts     []fetchPart
 	forgotten []forgotten
-	code      *kerr.Error // of the whole request
+	code      *kerr.Error   // of the whole request
+	throttle  time.Duration // of the client, as the answer says
+	waited    time.Duration // for records
 
 	s      *session // the session that the answer belongs to; nil: none
 	full   bool     // the answer names every partition

@@ -81,6 +81,10 @@ const groupsSearched = 8
 func (h *Produce) sweep(_ context.Context, reqs []*api.Request) []api.Answer {
 	r := rounds.Get().(*round)
 	defer r.free()
+	var begin time.Time
+	if metered := h.cfg.Quotas != nil && h.cfg.Quotas.Active(); metered {
+		begin = time.Now()
+	}
 	for _, req := range reqs {
 		r.produces = append(r.produces, h.begin(req, r))
 	}
@@ -99,6 +103,9 @@ func (h *Produce) sweep(_ context.Context, reqs []*api.Request) []api.Answer {
 		q.forgetRecords()
 		q.watch()
 		answers[i] = q
+		if !begin.IsZero() {
+			q.meter = meter{reqs[i].Conn, reqs[i].ClientID, reqs[i].Size, time.Since(begin) / time.Duration(len(reqs))}
+		}
 	}
 	return answers
 }
@@ -328,6 +335,9 @@ func (q *produce) Result() (api.Response, error) {
 	}
 	if q.err != nil {
 		return nil, q.err
+	}
+	if m := &q.meter; m.conn != nil {
+		q.throttle = q.handler.cfg.Quotas.Produced(m.conn, m.client, m.size, m.took, q.acks != 0)
 	}
 	if q.acks != 0 {
 		q.findLeaders()

@@ -2,9 +2,11 @@ package dataplane
 
 import (
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"ottla/broker/api"
 	"ottla/broker/commitlog"
 	"ottla/broker/partition"
 	"ottla/broker/purgatory"
@@ -19,6 +21,8 @@ type produce struct {
 	timeout  int32 // ms
 	listener string
 	txn      bool // it has a transactional id
+	meter    meter
+	throttle time.Duration // of the client, as the answer says
 
 	topics []produceTopic
 	parts  []producePart
@@ -26,6 +30,14 @@ type produce struct {
 
 	waiter *purgatory.Waiter // nil: nothing is waited for
 	places []purgatory.Place
+}
+
+// meter is what quotas are told of a request; conn is nil when there are none.
+type meter struct {
+	conn   *api.Conn
+	client string
+	size   int
+	took   time.Duration
 }
 
 // produceTopic is parts[first:first+n].
@@ -125,7 +137,7 @@ func (q *produce) AppendTo(dst []byte) []byte {
 		e.noTags()
 	}
 	if q.version >= 1 {
-		e.int32(0) // throttle time
+		e.int32(int32(q.throttle.Milliseconds()))
 	}
 	if q.version >= 9 {
 		to.encodeTag(&e)

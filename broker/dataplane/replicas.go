@@ -3,6 +3,7 @@ package dataplane
 import (
 	"time"
 
+	"ottla/broker/api"
 	"ottla/broker/partition"
 	"ottla/broker/topic"
 )
@@ -32,10 +33,24 @@ type Leader struct {
 	Rack      *string
 }
 
+// Quotas throttles clients, by muting their connections; followers are not asked for. Safe for concurrent use.
+type Quotas interface {
+	// Active says whether anybody is limited: if not, nothing else need be called.
+	Active() bool
+	// Produced counts a Produce of size bytes, whose handling took so long, and returns for how long its client is throttled.
+	// A request that is not answered (acks=0) is not throttled for its time.
+	Produced(c *api.Conn, client string, size int, took time.Duration, answered bool) time.Duration
+	// Fetched counts a Fetch answer. If its client is to be throttled, the answer must carry nothing, and does not count.
+	Fetched(c *api.Conn, client string, size int, took time.Duration) time.Duration
+	// FetchMost is the most bytes that a client may get at once without being throttled. ok is false when there is no limit.
+	FetchMost(c *api.Conn, client string) (most int, ok bool)
+}
+
 // Config is what New needs. The zero value of a number means its default.
 type Config struct {
 	Replicas Replicas
 	Metadata Metadata
+	Quotas   Quotas // nil: none
 
 	FetchMaxBytes    int           // fetch.max.bytes; 57671680
 	FetchSessionsMax int           // max.incremental.fetch.session.cache.slots; 1000

@@ -183,6 +183,22 @@ func (ss *sessions) end(f *fetch) {
 	}
 }
 
+// undo takes back what end has remembered of an answer that is not sent: a new session, or what was told.
+func (ss *sessions) undo(f *fetch) {
+	switch {
+	case f.s == nil:
+	case f.full:
+		ss.remove(f.s.id)
+		f.s = nil
+	default:
+		f.s.mu.Lock()
+		defer f.s.mu.Unlock()
+		for i := range f.parts {
+			f.parts[i].cached.hw = -1
+		}
+	}
+}
+
 // changed says whether the answer must name the partition, and remembers what it says.
 func (c *cachedPart) changed(part *fetchPart) bool {
 	if part.code != nil || part.r.DivergingEpoch >= 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"ottla/broker/api"
 	"ottla/broker/group/classic"
 	"ottla/broker/topic"
 )
@@ -198,6 +199,7 @@ func (c *Coordinator) shard(ctx context.Context, group string) (*shard, *kerr.Er
 	}
 	t := time.NewTimer(loadWait)
 	defer t.Stop()
+	defer api.Waiting(ctx)()
 	select {
 	case <-s.loaded:
 		return s, nil // a retired one says so itself

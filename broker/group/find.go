@@ -95,6 +95,7 @@ func (c *Coordinator) find(ctx context.Context, kind int8, key, listener string,
 
 // await waits until done says true, asking whenever the metadata changes; false when ctx ends first.
 func (c *Coordinator) await(ctx context.Context, done func() bool) bool {
+	defer api.Waiting(ctx)()
 	for {
 		changed := c.metadata.Changed()
 		if done() {

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"ottla/broker/api"
 	"ottla/broker/group/classic"
 	"ottla/broker/group/offsetlog"
 )
@@ -172,6 +173,7 @@ func (s *shard) ask(id string, create bool, event func(classic.Ticket) classic.E
 
 // wait waits for the answer, or for the end of ctx.
 func (a *asked) wait(ctx context.Context) (any, error) {
+	defer api.Waiting(ctx)()
 	select {
 	case answer := <-a.answer:
 		return answer, nil

@@ -134,6 +134,11 @@ func (c *conn) serve() (err error) {
 		}
 	}()
 	for {
+		if c.info.Muted() > 0 {
+			if err := c.muted(); err != nil {
+				return err
+			}
+		}
 		frame, err := c.frame()
 		if err != nil {
 			c.lastWords()
@@ -160,6 +165,31 @@ func (c *conn) serve() (err error) {
 			return err
 		}
 	}
+}
+
+// muted waits until the client is no longer throttled; what was answered leaves before. When the server closes, it is over.
+func (c *conn) muted() error {
+	if err := c.pending.drained(c.dead); err != nil {
+		return err
+	}
+	if err := c.out.flush(); err != nil {
+		return err
+	}
+	c.out.release()
+	c.trim()
+	for d := c.info.Muted(); d > 0; d = c.info.Muted() {
+		t := time.NewTimer(d)
+		select {
+		case <-t.C:
+		case <-c.dead:
+			t.Stop()
+			return net.ErrClosed
+		case <-c.srv.quit.Done():
+			t.Stop()
+			return nil
+		}
+	}
+	return nil
 }
 
 // lastWords writes the answers to what came before the request that ends the connection.
@@ -229,7 +259,7 @@ func (c *conn) request(req *api.Request, h header, frame []byte) {
 	if string(h.clientID) != c.clientID {
 		c.clientID = string(h.clientID)
 	}
-	*req = api.Request{Key: h.key, Version: h.version, CorrelationID: h.correlation, ClientID: c.clientID, Body: frame[h.size:], Conn: &c.info, Received: c.received}
+	*req = api.Request{Key: h.key, Version: h.version, CorrelationID: h.correlation, ClientID: c.clientID, Body: frame[h.size:], Size: len(frame), Conn: &c.info, Received: c.received}
 }
 
 // run serves one request on this goroutine.
@@ -269,7 +299,13 @@ func (c *conn) shrink(frame []byte) []byte {
 
 // runSweep serves this request and all whole ones of the same API and behind it in the buffer.
 func (c *conn) runSweep(h header, rt *route, frame []byte) error {
-	n := 0
+	n, most := 0, sweepMax
+	if limited := c.srv.cfg.Limited; limited != nil && limited(&c.info, h.clientID) {
+		most = 1 // each may be the one to be throttled for, before the next is run
+		if err := c.pending.drained(c.dead); err != nil {
+			return err
+		}
+	}
 	for {
 		if n == len(c.sweep) {
 			c.sweep, c.headers = append(c.sweep, new(api.Request)), append(c.headers, header{})
@@ -279,7 +315,7 @@ func (c *conn) runSweep(h header, rt *route, frame []byte) error {
 		c.headers[n] = h
 		c.consumeSwept(frame)
 		n++
-		if n == sweepMax {
+		if n == most {
 			break
 		}
 		var err error
@@ -307,6 +343,9 @@ func (c *conn) runSweep(h header, rt *route, frame []byte) error {
 		}
 	}
 	clear(answers)
+	if most == 1 {
+		return c.pending.drained(c.dead)
+	}
 	return nil
 }
 

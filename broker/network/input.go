@@ -91,14 +91,21 @@ func (c *conn) releaseIn() {
 
 // park is called when there is nothing to read now: it lets go of the memory that the wait does not need.
 func (c *conn) park() {
-	held := c.w - c.r
-	switch {
+	c.trim()
+	c.wait(c.in != nil)
+}
+
+// trim lets go of memory that holds nothing.
+func (c *conn) trim() {
+	if c.in == nil {
+		return
+	}
+	switch held := c.w - c.r; {
 	case held == 0:
 		c.releaseIn()
 	case held <= len(c.in.b)/4:
 		c.moveIn(held + 1) // room for a byte at least: a read of none would look like the end
 	}
-	c.wait(held > 0)
 }
 
 // wait notes for the reaper that the connection waits for bytes.

@@ -35,6 +35,10 @@ type Config struct {
 	InFlightBytes, ReservedBytes int64
 	Reserved                     func(key int16) bool
 
+	// Limited says whether a client may have to be throttled (api.Conn.Mute) for a request that is swept; nil: nobody. Its requests
+	// are run one at a time. clientID is valid during the call.
+	Limited func(c *api.Conn, clientID []byte) bool
+
 	// Connections says which connections may come in; nil: all.
 	Connections *quota.Connections
 	// Backlog is how many connections the kernel keeps until they are accepted; 0: as many as the system allows.

@@ -110,7 +110,9 @@ func TestMeterSharesAndTakesBack(t *testing.T) {
 	if wait := m.Record(ProduceBytes, "u", "a", 9000, 0); wait != 0 {
 		t.Errorf("a waits for %v", wait)
 	}
-	if wait := m.Offer(ProduceBytes, "u", "b", 9000, 0); wait != 8*time.Second { // 18,000 bytes in 10 s: 1.8 times the limit
+	wait := m.Record(ProduceBytes, "u", "b", 9000, 0)
+	m.Record(ProduceBytes, "u", "b", -9000, 0)
+	if wait != 8*time.Second { // 18,000 bytes in 10 s: 1.8 times the limit
 		t.Errorf("b waits for %v", wait)
 	}
 	if wait := m.Record(ProduceBytes, "u", "c", 1000, 0); wait != 0 {

@@ -93,15 +93,6 @@ func (m *Meter) Record(kind Kind, user, client string, v float64, now time.Durat
 	return r.Throttle(m.window, limit, now)
 }
 
-// Offer is Record of what is only given if the client need not be throttled for it: bytes of a fetch.
-func (m *Meter) Offer(kind Kind, user, client string, v float64, now time.Duration) time.Duration {
-	wait := m.Record(kind, user, client, v, now)
-	if wait > 0 {
-		m.Record(kind, user, client, -v, now)
-	}
-	return wait
-}
-
 // Most is the most of a kind that a client may have at once without being throttled for it, however long it has been quiet. ok is
 // false when there is no limit.
 func (m *Meter) Most(kind Kind, user, client string) (most float64, ok bool) {
