@@ -36,17 +36,17 @@ func dirs(c *config.Config) string {
 	return c.DataDir
 }
 
-// explainListen says why the port cannot be had.
-func explainListen(err error, c *config.Config) error {
+// explainListen says why a port cannot be had; key is the one that sets it.
+func explainListen(err error, key string, port int, address string) error {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) || isWindowsInUse(err):
 		return fmt.Errorf("port %d is taken by another program: %w. Perhaps a ZooKeeper or a coordinator is running (echo srvr | nc localhost %d shows it); "+
-			"stop it, or set clientPort to another port", c.ClientPort, err, c.ClientPort)
+			"stop it, or set %s to another port", port, err, port, key)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("port %d is not for this user: %w. Ports below 1024 belong to root; set clientPort to a higher one", c.ClientPort, err)
+		return fmt.Errorf("port %d is not for this user: %w. Ports below 1024 belong to root; set %s to a higher one", port, err, key)
 	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.As(err, &dns):
-		return fmt.Errorf("%s is not an address of this machine: %w. Set clientPortAddress to one that is, or leave it out for all", c.ClientPortAddress, err)
+		return fmt.Errorf("%s is not an address of this machine: %w. Set %sAddress to one that is, or leave it out for all", address, err, key)
 	}
 	return err
 }

@@ -1,7 +1,9 @@
 package coord
 
 import (
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"iter"
 	"net"
 	"path/filepath"
@@ -36,6 +38,8 @@ type Server struct {
 	o        Options
 	cfg      *config.Config
 	listener net.Listener
+	secure   net.Listener // nil without secureClientPort
+	tls      *tls.Config  // nil without TLS
 	store    *store.Store
 	state    *state.State
 	clients  *server.Server
@@ -57,7 +61,10 @@ func New(o Options) (_ *Server, err error) {
 		}
 	}()
 	started := time.Now()
-	if err := s.listen(); err != nil { // first: a port that is taken is the most frequent mistake, and costs nothing to find
+	if err := s.loadKeys(); err != nil {
+		return nil, err
+	}
+	if err := s.listen(); err != nil { // early: a port that is taken is the most frequent mistake, and costs nothing to find
 		return nil, err
 	}
 	if err := s.openStore(); err != nil { // locks the directory
@@ -96,8 +103,11 @@ func (s *Server) stop() error {
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
-	if s.listener != nil {
-		if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	for _, l := range []net.Listener{s.secure, s.listener} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
@@ -116,8 +126,11 @@ func (s *Server) stopEnsemble(clients <-chan error) error {
 
 // Serve accepts clients until Close, and then returns nil, or until the coordinator fails: then it closes it and says why.
 func (s *Server) Serve() error {
-	served := make(chan error, 1)
-	go func() { served <- s.clients.Serve(s.listener) }()
+	served := make(chan error, 2)
+	go func() { served <- s.serveClients() }()
+	if s.secure != nil {
+		go func() { served <- s.clients.ServeTLS(s.secure, s.tls, false) }()
+	}
 	var err error
 	select {
 	case err = <-served:
@@ -135,6 +148,13 @@ func (s *Server) Serve() error {
 	return err
 }
 
+func (s *Server) serveClients() error {
+	if s.cfg.TLS.Unification {
+		return s.clients.ServeTLS(s.listener, s.tls, true)
+	}
+	return s.clients.Serve(s.listener)
+}
+
 // Close disconnects the clients, whose sessions live on in the log, makes a last checkpoint and stops. It returns after all of that, also when
 // called more than once.
 func (s *Server) Close() error {
@@ -147,6 +167,14 @@ func (s *Server) Close() error {
 
 // Addr is where clients connect to.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// SecureAddr is where clients with TLS connect to, nil if there is no port of their own.
+func (s *Server) SecureAddr() net.Addr {
+	if s.secure == nil {
+		return nil
+	}
+	return s.secure.Addr()
+}
 
 func (s *Server) setDefaults() {
 	if s.cfg == nil {
@@ -163,9 +191,36 @@ func (s *Server) setDefaults() {
 func (s *Server) listen() error {
 	l, err := net.Listen("tcp", s.cfg.Addr())
 	if err != nil {
-		return explainListen(err, s.cfg)
+		return explainListen(err, "clientPort", s.cfg.ClientPort, s.cfg.ClientPortAddress)
 	}
 	s.listener = l
+	if s.cfg.TLS.Port < 0 {
+		return nil
+	}
+	if s.secure, err = net.Listen("tcp", s.cfg.SecureAddr()); err != nil {
+		s.secure = nil
+		return explainListen(err, "secureClientPort", s.cfg.TLS.Port, s.cfg.TLS.Address)
+	}
+	return nil
+}
+
+// loadKeys prepares TLS.
+func (s *Server) loadKeys() error {
+	if !s.cfg.TLS.Used() {
+		return nil
+	}
+	t := s.cfg.TLS.Server()
+	t.Failed = func(err error) {
+		s.o.Logger.Error().Err(err).Msg("the new key or trust store cannot be used; the old ones stay in use")
+	}
+	c, unknown, err := t.Config()
+	if err != nil {
+		return fmt.Errorf("TLS cannot be offered: %w. Without it clients would not be protected; mend the file, or its ssl.* keys", err)
+	}
+	if len(unknown) > 0 {
+		s.o.Logger.Warn().Strs("suites", unknown).Msg("cipher suites that are not known are left out")
+	}
+	s.tls = c
 	return nil
 }
 
@@ -194,12 +249,30 @@ func (s *Server) serverConfig() server.Config {
 		ServerID: uint8(min(c.MyID, 254)), TickTime: c.TickTime, MinSessionTimeout: c.MinSessionTimeout, MaxSessionTimeout: c.MaxSessionTimeout,
 		MaxClientCnxns: c.MaxClientCnxns, MaxCnxns: c.MaxCnxns, GlobalOutstandingLimit: c.GlobalOutstandingLimit, MaxFrame: c.MaxBuffer,
 		ContainerCheck: c.ContainerCheck, SkipACL: c.SkipACL, ExtendedTypes: c.ExtendedTypes, SuperDigest: c.SuperDigest, Words: c.Words,
+		NoDigest: c.NoDigest, EnforceAuth: c.EnforceAuth, SASL: s.saslConfig(), SASLEntries: c.SASL.Entries, X509: c.TLS.Entries, X509Super: c.TLS.Super,
+		EnforceQuota: c.EnforceQuota, Reconfig: c.Reconfig, ContainerUnused: c.ContainerUnused, ContainerRate: c.ContainerRate,
 		Conf: server.Conf{
-			ClientPort: s.listener.Addr().(*net.TCPAddr).Port, SecureClientPort: -1, DataDir: c.DataDir, DataLogDir: s.logDir(),
+			ClientPort: s.listener.Addr().(*net.TCPAddr).Port, SecureClientPort: s.securePort(), DataDir: c.DataDir, DataLogDir: s.logDir(),
 			DataDirSize: s.sizeOf(c.DataDir), DataLogSize: s.sizeOf(s.logDir()), ListenBacklog: c.ListenBacklog,
 		},
 		Now: s.o.Now, Logger: s.o.Logger,
 	}
+}
+
+func (s *Server) saslConfig() *server.SASL {
+	c := &s.cfg.SASL
+	if c.Users == nil {
+		return nil
+	}
+	return &server.SASL{Password: c.Password, Super: c.Super, AllowFailed: c.AllowFailed}
+}
+
+// securePort is for conf.
+func (s *Server) securePort() int {
+	if s.secure == nil {
+		return -1
+	}
+	return s.secure.Addr().(*net.TCPAddr).Port
 }
 
 func (s *Server) ensembleConfig() ensemble.Config {

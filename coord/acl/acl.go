@@ -7,6 +7,8 @@
 //	world    nobody needs to                    everybody; the id is "anyone"
 //	ip       connecting                         the address, or the leading bits of it: "10.0.0.0/8"
 //	digest   user and password                  the same user and hash
+//	sasl     a SASL exchange                    the same user
+//	x509     the certificate of a TLS handshake the same name
 //	auth     (only in a request)                becomes the caller's proven identities
 //	super    the configured digest              everything, always
 //
@@ -25,6 +27,8 @@ import (
 const (
 	SchemeIP     = "ip"
 	SchemeDigest = "digest"
+	SchemeSASL   = "sasl"
+	SchemeX509   = "x509"
 	SchemeSuper  = "super" // who has it may do everything
 	schemeAuth   = "auth"
 )
@@ -91,15 +95,33 @@ func matches(scheme, entry, id string) bool {
 		}
 		a, err := netip.ParseAddr(id)
 		return err == nil && p.Contains(a)
-	case SchemeDigest:
+	case SchemeDigest, SchemeX509:
 		return entry == id
+	case SchemeSASL:
+		return entry == id || id == SchemeSuper // a user of that name
+	}
+	return false
+}
+
+// Schemes are those that a server knows, beside world and ip, which all know.
+type Schemes struct{ Digest, SASL, X509 bool }
+
+// proven says whether the scheme is one of them, all of which prove who somebody is, as an address does not.
+func (s Schemes) proven(scheme string) bool {
+	switch scheme {
+	case SchemeDigest:
+		return s.Digest
+	case SchemeSASL:
+		return s.SASL
+	case SchemeX509:
+		return s.X509
 	}
 	return false
 }
 
 // Fix is the list that a create or setACL stores: without duplicates, "auth" replaced by what the connection has proven. ok is
 // false if the list may not be stored.
-func Fix(acls []wire.ACL, auth []byte) (fixed []wire.ACL, ok bool) {
+func Fix(acls []wire.ACL, auth []byte, schemes Schemes) (fixed []wire.ACL, ok bool) {
 	if len(acls) == 1 && acls[0] == wire.OpenACL[0] {
 		return wire.OpenACL, true
 	}
@@ -116,15 +138,15 @@ func Fix(acls []wire.ACL, auth []byte) (fixed []wire.ACL, ok bool) {
 		case a.Scheme == schemeAuth:
 			n := len(fixed)
 			eachIdentity(auth, func(scheme, id []byte) bool {
-				if string(scheme) == SchemeDigest {
-					fixed = append(fixed, wire.ACL{Perms: a.Perms, ID: wire.ID{Scheme: SchemeDigest, ID: string(id)}})
+				if schemes.proven(string(scheme)) {
+					fixed = append(fixed, wire.ACL{Perms: a.Perms, ID: wire.ID{Scheme: string(scheme), ID: string(id)}})
 				}
 				return true
 			})
 			if len(fixed) == n {
 				return nil, false
 			}
-		case validID(a.ID):
+		case validID(a.ID, schemes):
 			fixed = append(fixed, a)
 		default:
 			return nil, false
@@ -134,11 +156,21 @@ func Fix(acls []wire.ACL, auth []byte) (fixed []wire.ACL, ok bool) {
 }
 
 // validID says whether the id is one that its scheme could match.
-func validID(id wire.ID) bool {
-	switch id.Scheme {
-	case SchemeIP:
+func validID(id wire.ID, schemes Schemes) bool {
+	if id.Scheme == SchemeIP {
 		_, ok := parseNet(id.ID)
 		return ok
+	}
+	if !schemes.proven(id.Scheme) {
+		return false
+	}
+	switch id.Scheme {
+	case SchemeSASL:
+		// The name of a Kerberos principal, which has at most one @ and before it at most one slash; without an @, anything.
+		name, realm, ok := strings.Cut(id.ID, "@")
+		return !ok || !strings.ContainsAny(realm, "/@") && strings.Count(name, "/") <= 1
+	case SchemeX509:
+		return validName(id.ID)
 	case SchemeDigest:
 		// Two parts at a colon; empty ones at the end do not count.
 		parts := strings.Split(strings.TrimRight(id.ID, ":"), ":")

@@ -80,12 +80,12 @@ func TestFix(t *testing.T) {
 		{[]wire.ACL{entry(-1, "ip", "1.2.3.4/32")}, []wire.ACL{entry(-1, "ip", "1.2.3.4/32")}},
 		{[]wire.ACL{{Perms: 31, ID: wire.WorldAnyone, Null: true}}, nil},
 	} {
-		got, ok := Fix(c.in, user)
+		got, ok := Fix(c.in, user, Schemes{Digest: true})
 		if ok != (c.want != nil) || !slices.Equal(got, c.want) && ok {
 			t.Errorf("%v: got %v, %v; want %v", c.in, got, ok, c.want)
 		}
 	}
-	if _, ok := Fix([]wire.ACL{entry(1, "auth", "")}, auth(wire.ID{Scheme: "ip", ID: "9.9.9.9"})); ok {
+	if _, ok := Fix([]wire.ACL{entry(1, "auth", "")}, auth(wire.ID{Scheme: "ip", ID: "9.9.9.9"}), Schemes{Digest: true}); ok {
 		t.Error("an address counts as proof")
 	}
 }

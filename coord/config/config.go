@@ -30,12 +30,23 @@ type Config struct {
 	SkipACL       bool
 	ExtendedTypes bool
 	SuperDigest   string
+	NoDigest      bool
+
+	SASL         SASL
+	TLS          TLS
+	Enforce      bool     // whom EnforceAuth does not name is not let in
+	EnforceAuth  []string // schemes
+	EnforceQuota bool
+	Reconfig     bool // only changes how a standalone server refuses
 
 	SegmentBytes    int64 // of the log
 	CheckpointTxns  int64 // 0 is our own default
 	CheckpointBytes int64 // 0 is our own default
 	SlowSync        time.Duration
 	ContainerCheck  time.Duration
+	ContainerUnused time.Duration // 0 is for ever
+	ContainerRate   int           // a minute
+
 }
 
 // Default is the configuration without a file: the values of zoo_sample.cfg, which keeps its data where a reboot may remove it.
@@ -68,6 +79,11 @@ func (c *Config) finish() {
 	if c.MaxSessionTimeout <= 0 {
 		c.MaxSessionTimeout = 20 * c.TickTime
 	}
+}
+
+// SecureAddr is where clients with TLS connect to.
+func (c *Config) SecureAddr() string {
+	return net.JoinHostPort(c.TLS.Address, strconv.Itoa(c.TLS.Port))
 }
 
 // Addr is where clients connect to, for net.Listen.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ottla/internal/keystore"
 )
 
 func load(t *testing.T, file string, env, overrides []string) (*Config, []string, error) {
@@ -46,7 +48,8 @@ func TestSampleFile(t *testing.T) {
 	}
 	want := Config{DataDir: "/var/zk", ClientPort: 2182, TickTime: 2 * time.Second, MinSessionTimeout: 4 * time.Second, MaxSessionTimeout: 40 * time.Second,
 		MaxClientCnxns: 60, GlobalOutstandingLimit: 1000, MaxBuffer: 0xfffff, ListenBacklog: -1, Words: []string{"srvr"},
-		SegmentBytes: 64 << 20, SlowSync: time.Second, ContainerCheck: time.Minute}
+		SegmentBytes: 64 << 20, SlowSync: time.Second, ContainerCheck: time.Minute, ContainerRate: 10000,
+		SASL: SASL{Section: "Server"}, TLS: TLS{Port: -1, Auth: keystore.Need, names: true, protocol: "TLSv1.3", Protocols: []string{"TLSv1.3"}}}
 	if !reflect.DeepEqual(*c, want) {
 		t.Errorf("got  %+v\nwant %+v", *c, want)
 	}
@@ -122,12 +125,11 @@ func TestMistakesAreAllNamed(t *testing.T) {
 // What narrows who may do what, or how bytes are protected, and is not there refuses the start.
 func TestProtectionIsNotDroppedSilently(t *testing.T) {
 	for _, line := range []string{
-		"secureClientPort=2281", "secureClientPortAddress=0.0.0.0", "sslQuorum=true", "client.portUnification=yes", "ssl.keyStore.location=/k.jks",
-		"ssl.clientAuth=need", "ssl.quorum.trustStore.password=x", "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
-		"authProvider.x509=org.apache.zookeeper.server.auth.X509AuthenticationProvider", "authProvider.my=com.example.Provider",
-		"enforce.auth.enabled=true", "enforce.auth.schemes=sasl", "sessionRequireClientSASLAuth=true", "requireClientAuthScheme=sasl",
-		"quorum.auth.enableSasl=true", "superUser=kafka", "X509AuthenticationProvider.superUser=CN=x", "ensembleAuthName=prod",
-		"DigestAuthenticationProvider.digestAlg=SHA3-256", "enforceQuota=true", "dynamicConfigFile=/etc/zoo.dyn", "group.1=1:2", "sslQuorum=oops",
+		"secureClientPort=2281", "sslQuorum=true", "client.portUnification=yes", "ssl.crl=true", "ssl.ocsp=yes", "ssl.context.supplier.class=com.example.Own",
+		"ssl.clientAuth=maybe", "ssl.keyStore.type=BCFKS", "authProvider.my=com.example.Provider", "enforce.auth.enabled=true",
+		"quorum.auth.enableSasl=true", "ensembleAuthName=prod",
+		"DigestAuthenticationProvider.digestAlg=SHA3-256", "dynamicConfigFile=/etc/zoo.dyn", "group.1=1:2", "sslQuorum=oops",
+		"java.security.auth.login.config=/no/such/file",
 	} {
 		key, _, _ := strings.Cut(line, "=")
 		if _, _, err := load(t, "dataDir=/d\n"+line, nil, nil); err == nil || !strings.Contains(err.Error(), key) {
@@ -140,10 +142,54 @@ func TestProtectionIsNotDroppedSilently(t *testing.T) {
 	for _, line := range []string{
 		"sslQuorum=false", "enforce.auth.enabled=false", "sessionRequireClientSASLAuth=no", "quorum.auth.enableSasl=false",
 		"authProvider.1=org.apache.zookeeper.server.auth.DigestAuthenticationProvider", "DigestAuthenticationProvider.digestAlg=SHA1",
+		"authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider", "superUser=kafka", "enforceQuota=true",
 	} {
 		if _, warnings, err := load(t, "dataDir=/d\n"+line, nil, nil); err != nil || len(warnings) > 0 {
 			t.Errorf("%s: %v %v", line, err, warnings)
 		}
+	}
+}
+
+// The users of SASL come from the file that ZooKeeper takes, wherever it is named.
+func TestUsersOfJAASFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "jaas.conf")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`Server { org.apache.zookeeper.server.auth.DigestLoginModule required user_super="s" user_kafka="k"; };
+ZK { org.apache.zookeeper.server.auth.DigestLoginModule required user_other="o"; };`)
+	const provider = "authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n"
+	for name, c := range map[string]struct{ file, env string }{
+		"file":       {"java.security.auth.login.config=" + path, ""},
+		"JVMFLAGS":   {"", "JVMFLAGS=-Djava.security.auth.login.config=" + path},
+		"KAFKA_OPTS": {"", "KAFKA_OPTS=-Djava.security.auth.login.config=" + path},
+	} {
+		got, _, err := load(t, "dataDir=/d\nsuperUser.1=kafka\nsessionRequireClientSASLAuth=true\n"+provider+c.file, []string{c.env}, nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if p, ok := got.SASL.Password("kafka"); !ok || p != "k" {
+			t.Errorf("%s: users %v", name, got.SASL.Users)
+		}
+		if _, ok := got.SASL.Password("other"); ok || !reflect.DeepEqual(got.SASL.Super, []string{"kafka"}) || !reflect.DeepEqual(got.EnforceAuth, []string{"sasl"}) {
+			t.Errorf("%s: %+v, enforced %v", name, got.SASL, got.EnforceAuth)
+		}
+	}
+	got, _, err := load(t, "dataDir=/d\nsasl.serverconfig=ZK\nSASLAuthenticationProvider.superPassword=x\njava.security.auth.login.config="+path, nil, nil)
+	if err != nil || len(got.SASL.Users) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, text := range []string{"Client {};", "Server { com.sun.security.auth.module.Krb5LoginModule required; };", "Server {"} {
+		write(text)
+		if _, _, err := load(t, "dataDir=/d\njava.security.auth.login.config="+path, nil, nil); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+	if _, _, err := load(t, "dataDir=/d\nsessionRequireClientSASLAuth=true\n"+provider, nil, nil); err == nil || !strings.Contains(err.Error(), "no users") {
+		t.Errorf("nobody could log in: %v", err)
 	}
 }
 

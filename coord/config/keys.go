@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -41,7 +40,9 @@ func (k *Key) Effect() string {
 // Keys returns the table, in the order in which it should be shown. Names that end in * stand for all keys of that beginning.
 func Keys() []Key { return append([]Key(nil), keys...) }
 
-var keys = []Key{
+var keys = append(append(generalKeys, securityKeys...), otherKeys...)
+
+var generalKeys = []Key{
 	{Name: "dataDir", Type: "string", Env: "ZOO_DATA_DIR", Doc: "Directory of the data: the checkpoint and, without dataLogDir, the log. Required in a file.",
 		set: text(func(c *Config) *string { return &c.DataDir })},
 	{Name: "dataLogDir", Type: "string", Env: "ZOO_DATA_LOG_DIR", Doc: "Directory of the write-ahead log; best on a disk of its own. The default is dataDir.",
@@ -90,30 +91,26 @@ var keys = []Key{
 		set: millis(1, func(c *Config) *time.Duration { return &c.SlowSync })},
 	{Name: "znode.container.checkIntervalMs", Type: "int", Default: "60000", Range: "1 to 2147483647", Doc: "Milliseconds between looking for empty containers and expired nodes.",
 		set: millis(1, func(c *Config) *time.Duration { return &c.ContainerCheck })},
+	{Name: "znode.container.maxNeverUsedIntervalMs", Type: "int", Default: "0", Range: "0 to 2147483647", Doc: "Milliseconds that a container may stay which never had a child; 0 is for ever.",
+		set: millis(0, func(c *Config) *time.Duration { return &c.ContainerUnused })},
+	{Name: "znode.container.maxPerMinute", Type: "int", Default: "10000", Range: "1 to 2147483647", Doc: "Containers and expired nodes that are deleted in a minute.",
+		set: number(1, math.MaxInt32, func(c *Config, n int64) { c.ContainerRate = int(n) })},
+	{Name: "emulate353TTLNodes", Type: "bool", Default: "false", Doc: "No effect: it is about the form of ZooKeeper's own files."},
+	{Name: "enforceQuota", Type: "bool", Default: "false", Range: "true or false", Doc: "Refuse writes beyond the hard limits of quotas, and tell of soft ones in the log.",
+		set: boolean(func(c *Config, on bool) { c.EnforceQuota = on })},
+	{Name: "reconfigEnabled", Type: "bool", Default: "false", Range: "true or false", Doc: "A standalone server answers reconfig with UNIMPLEMENTED instead of RECONFIGDISABLED.",
+		set: boolean(func(c *Config, on bool) { c.Reconfig = on })},
 	{Name: "clientPortListenBacklog", Type: "int", Default: "-1", Range: "-1 to 2147483647", Doc: "Shown by conf; the system's backlog is used.",
 		set: number(-1, math.MaxInt32, func(c *Config, n int64) { c.ListenBacklog = int(n) })},
 	{Name: "forceSync", Type: "bool", Default: "yes", Range: "yes or no", Doc: "Writes are always synced before they are acknowledged.",
 		warn: when(false, "every write is synced all the same")},
+}
 
-	{Name: "secureClientPort", Type: "int", Doc: "TLS for clients.", refuse: always("TLS is not implemented")},
-	{Name: "secureClientPortAddress", Type: "string", Doc: "TLS for clients.", refuse: always("TLS is not implemented")},
-	{Name: "client.portUnification", Type: "bool", Default: "false", Doc: "TLS on the client port.", refuse: whenTrue("TLS is not implemented")},
+var otherKeys = []Key{
 	{Name: "portUnification", Type: "bool", Default: "false", Doc: "TLS on the quorum port.", refuse: whenTrue("TLS is not implemented")},
 	{Name: "sslQuorum", Type: "bool", Default: "false", Doc: "TLS between members.", refuse: whenTrue("TLS is not implemented")},
-	{Name: "ssl.*", Type: "string", Secret: true, Doc: "TLS keys, certificates and protocols.", refuse: always("TLS is not implemented")},
-	{Name: "authProvider.*", Type: "class", Range: "the classes of digest and ip", Doc: "Further authentication schemes.", refuse: authProvider},
-	{Name: "enforce.auth.enabled", Type: "bool", Default: "false", Doc: "Only authenticated clients.", refuse: whenTrue("clients without an identity would be let in")},
-	{Name: "enforce.auth.schemes", Type: "list", Doc: "Schemes that enforce.auth.enabled asks for.", refuse: always("clients without an identity would be let in")},
-	{Name: "sessionRequireClientSASLAuth", Type: "bool", Default: "false", Doc: "Only clients with SASL.", refuse: whenTrue("clients without an identity would be let in")},
-	{Name: "requireClientAuthScheme", Type: "string", Doc: "Often written beside the SASL provider.", refuse: always("SASL is not implemented")},
-	{Name: "allowSaslFailedClients", Type: "bool", Default: "false", Doc: "SASL is not implemented.", warn: when(true, "SASL is not implemented")},
-	{Name: "superUser", Type: "string", Doc: "SASL identity that may do everything.", refuse: always("SASL is not implemented")},
-	{Name: "X509AuthenticationProvider.superUser", Type: "string", Doc: "Certificate that may do everything.", refuse: always("TLS is not implemented")},
 	{Name: "ensembleAuthName", Type: "string", Secret: true, Doc: "Name that clients must know.", refuse: always("connections with another name would be let in")},
 	{Name: "quorum.auth.*", Type: "string", Doc: "SASL between members.", refuse: quorumAuth},
-	{Name: "kerberos.*", Type: "bool", Doc: "Part of SASL."},
-	{Name: "jaasLoginRenew", Type: "int", Doc: "Part of SASL."},
-	{Name: "enforceQuota", Type: "bool", Default: "false", Doc: "Refuse writes beyond a quota.", refuse: whenTrue("quotas are not implemented")},
 
 	{Name: "server.*", Type: "string", Range: "host:port:port[:role][;[address:]port]", Env: "ZOO_SERVERS", Doc: "A member of an ensemble. One line alone is a standalone server."},
 	{Name: "group.*", Type: "string", Doc: "Groups of voters.", refuse: always("ensembles are not implemented")},
@@ -129,7 +126,6 @@ var keys = []Key{
 	{Name: "quorumListenOnAllIPs", Type: "bool", Doc: "No effect on a standalone server."},
 	{Name: "syncEnabled", Type: "bool", Doc: "No effect on a standalone server."},
 	{Name: "multiAddress.*", Type: "bool", Doc: "No effect on a standalone server."},
-	{Name: "reconfigEnabled", Type: "bool", Default: "false", Doc: "No effect on a standalone server, which answers that it is disabled."},
 	{Name: "localSessionsEnabled", Type: "bool", Default: "false", Doc: "Sessions are always global, which only costs a write each.", warn: when(true, "all sessions are global")},
 	{Name: "localSessionsUpgradingEnabled", Type: "bool", Doc: "See localSessionsEnabled."},
 	{Name: "autopurge.snapRetainCount", Type: "int", Env: "ZOO_AUTOPURGE_SNAPRETAINCOUNT", Doc: "No effect: what a checkpoint replaces is removed at once."},
@@ -258,14 +254,6 @@ func when(on bool, what string) func(string) string {
 		}
 		return ""
 	}
-}
-
-func authProvider(v string) string {
-	switch v[strings.LastIndex(v, ".")+1:] {
-	case "DigestAuthenticationProvider", "IPAuthenticationProvider":
-		return "" // always there
-	}
-	return fmt.Sprintf("the scheme of %s is not implemented", v)
 }
 
 func quorumAuth(v string) string {

@@ -51,6 +51,7 @@ func Load(src Source) (c *Config, warnings []string, err error) {
 		l.apply(c, l.settings[name])
 	}
 	c.finish()
+	l.security(c)
 	if c.DataDir == "" && len(l.errs) == 0 {
 		l.errs = append(l.errs, fmt.Errorf("%s: dataDir is not set. Without it the data has no place; write dataDir=/var/lib/ottla/coordinator", src.File))
 	}
@@ -92,7 +93,7 @@ func (l *loader) file(path string) {
 	}
 }
 
-// environment takes the variables of ZooKeeper's docker image, and of JVMFLAGS what ZooKeeper itself would read.
+// environment takes the variables of ZooKeeper's docker image, and of the flags for the JVM what ZooKeeper itself would read.
 func (l *loader) environment(env []string) {
 	vars := map[string]string{}
 	for _, e := range env {
@@ -100,11 +101,12 @@ func (l *loader) environment(env []string) {
 			vars[k] = v
 		}
 	}
-	for _, flags := range []string{"JVMFLAGS", "SERVER_JVMFLAGS"} {
+	for _, flags := range []string{"KAFKA_OPTS", "JVMFLAGS", "SERVER_JVMFLAGS"} {
 		for f := range strings.FieldsSeq(vars[flags]) {
 			k, v, _ := strings.Cut(strings.TrimPrefix(f, "-D"), "=")
 			name, ours := strings.CutPrefix(k, "zookeeper.")
-			if strings.HasPrefix(f, "-D") && (ours || k == "jute.maxbuffer" || k == "znode.container.checkIntervalMs") {
+			ours = ours || k == "jute.maxbuffer" || k == jaasKey || strings.HasPrefix(k, "znode.container.")
+			if strings.HasPrefix(f, "-D") && ours {
 				l.set(Setting{name, strings.Trim(v, `"'`), flags})
 			}
 		}
@@ -153,7 +155,14 @@ func (l *loader) servers(c *Config) {
 		if !ok || client == "" {
 			return
 		}
-		client, _, _ = strings.Cut(client, ";") // what follows is the TLS port
+		client, secure, _ := strings.Cut(client, ";")
+		if _, ok := l.settings["secureClientPort"]; secure != "" && !ok {
+			if i := strings.LastIndex(secure, ":"); i >= 0 {
+				l.apply(c, Setting{"secureClientPortAddress", strings.Trim(secure[:i], "[]"), lines[0].Where})
+				secure = secure[i+1:]
+			}
+			l.apply(c, Setting{"secureClientPort", secure, lines[0].Where})
+		}
 		if i := strings.LastIndex(client, ":"); i >= 0 {
 			l.apply(c, Setting{"clientPortAddress", strings.Trim(client[:i], "[]"), lines[0].Where})
 			client = client[i+1:]

@@ -22,6 +22,9 @@
 //
 //	length u32 of what follows | op i32 | session i64 | attach u32 | cxid i32 | time i64 (ms) | auth length u32 | auth | body
 //
+// flags are the rules by which the requests are judged: switches of the configuration of the server that proposed them, and what a version of
+// this program brought that judges otherwise than the one before, so that an old entry has the outcome at replay that it had at first.
+//
 // body is the client's record, untouched; auth is pairs of jute strings, scheme and id. (incarnation, first seq + i) names a request for the
 // server that proposed it. Integers are big-endian.
 //

@@ -16,7 +16,8 @@ const (
 	// OpExpire closes a session that was silent for too long, unless it was attached again since: Attach is the stamp that the proposer
 	// saw. No body.
 	OpExpire wire.Op = -1002
-	// OpReap deletes a container that is empty again, or a node whose time to live is over. Body: path.
+	// OpReap deletes a container that is empty again, or a node whose time to live is over. Body: path, then long: how many ms a container may
+	// stay that never had a child, 0 for as long as it likes. Without the long it is 0.
 	OpReap wire.Op = -1003
 )
 
@@ -24,7 +25,12 @@ const (
 const (
 	FlagSkipACL       uint8 = 1 << iota // skipACL=yes
 	FlagExtendedTypes                   // extendedTypesEnabled: nodes with a time to live
-	flagsKnown        = FlagSkipACL | FlagExtendedTypes
+	FlagQuotas                          // what quotas count is counted; servers before quotas did not
+	FlagEnforceQuota                    // enforceQuota=true
+	FlagSASL                            // lists may have entries of scheme sasl
+	FlagX509                            // lists may have entries of scheme x509
+	FlagReconfig                        // reconfigEnabled=true
+	FlagNoDigest                        // lists may not have entries of scheme digest
 )
 
 const (
@@ -112,9 +118,6 @@ func DecodeEntry(b []byte) (Entry, error) {
 	}
 	if b[0] != entryVersion {
 		return Entry{}, fmt.Errorf("%w: version %d, this server knows %d", ErrEntry, b[0], entryVersion)
-	}
-	if b[1]&^flagsKnown != 0 {
-		return Entry{}, fmt.Errorf("%w: flags %#x", ErrEntry, b[1])
 	}
 	be := binary.BigEndian
 	e := Entry{

@@ -19,6 +19,7 @@ type Machine struct {
 	dirtySessions map[int64]struct{}
 	undo          []tree.Undo // of the running multi
 	paths         []byte      // scratch: paths of the running request
+	usage         []usage     // what the running request changed of what quotas count
 }
 
 // New is the state of a server that has never run.
@@ -50,6 +51,8 @@ type Result struct {
 	Session Session
 	// Opened and Closed name the session that began or ended with this request; 0 for none.
 	Opened, Closed int64
+	// Quota is the path whose limit the request passed, nil if none: a hard one, which refused it, or a soft one, which did not.
+	Quota []byte
 }
 
 func (res *Result) reset() {
@@ -65,9 +68,19 @@ func (res *Result) event(typ int32, path []byte, acls []wire.ACL) {
 // decrease. It is deterministic: the same calls on the same state give the same state and the same results.
 func (m *Machine) Apply(term uint64, flags uint8, r *Request, res *Result) {
 	res.reset()
-	m.paths = m.paths[:0]
+	m.paths, m.usage = m.paths[:0], m.usage[:0]
 	m.enterTerm(term)
 	res.Zxid = m.zxid
+	m.apply(flags, r, res)
+	if len(m.usage) > 0 {
+		if flags&FlagQuotas != 0 {
+			m.bookUsage()
+		}
+		clear(m.usage)
+	}
+}
+
+func (m *Machine) apply(flags uint8, r *Request, res *Result) {
 	switch r.Op {
 	case OpAttach:
 		m.attach(r, res)
@@ -109,6 +122,9 @@ func (m *Machine) applyClient(flags uint8, r *Request, res *Result) wire.Code {
 	case wire.OpMulti:
 		return c.multi()
 	case wire.OpReconfig:
+		if flags&FlagReconfig != 0 {
+			return wire.CodeUnimplemented // there is no ensemble to change
+		}
 		return wire.CodeReconfigDisabled
 	case wire.OpCloseSession:
 		m.closeSession(r.Session, res)

@@ -43,6 +43,7 @@ func (c *call) multi() wire.Code {
 func (c *call) multiFailed(count, failed int, failure wire.Code) {
 	clear(c.res.Events)
 	c.res.Body, c.res.Events = c.res.Body[:0], c.res.Events[:0]
+	c.m.usage = c.m.usage[:0]
 	for i := range count {
 		code := wire.CodeOK
 		switch {

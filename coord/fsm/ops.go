@@ -113,7 +113,7 @@ func (c *call) create(o *op) (wire.Code, tree.Undo) {
 	if slash < 0 || bytes.IndexByte(o.path, 0) >= 0 {
 		return wire.CodeBadArguments, tree.Undo{}
 	}
-	acls, ok := acl.Fix(o.acls, c.req.Auth)
+	acls, ok := acl.Fix(o.acls, c.req.Auth, c.schemes())
 	if !ok {
 		return wire.CodeInvalidACL, tree.Undo{}
 	}
@@ -140,7 +140,11 @@ func (c *call) create(o *op) (wire.Code, tree.Undo) {
 	if parent.EphemeralOwner() != 0 {
 		return wire.CodeNoChildrenForEphemerals, tree.Undo{}
 	}
+	if code := c.checkQuota(path, 1, int64(len(o.data))); code != wire.CodeOK {
+		return code, tree.Undo{}
+	}
 	n, u := t.Create(parent, string(name), cloneData(o.data), acls, k.owner, c.res.Zxid, c.req.Time)
+	c.m.used(path, 1, int64(len(o.data)), true)
 	c.res.event(wire.EventNodeCreated, path, t.ACL(n))
 	c.res.event(wire.EventNodeChildrenChanged, parentPath(path, slash), t.ACL(parent))
 	c.res.Body = wire.AppendString(c.res.Body, path)
@@ -192,6 +196,7 @@ func (c *call) delete(o *op) (wire.Code, tree.Undo) {
 // remove deletes a node and tells of it.
 func (m *Machine) remove(n *tree.Node, path []byte, slash int, res *Result) tree.Undo {
 	acls, parent := m.tree.ACL(n), n.Parent()
+	m.used(path, -1, -int64(len(n.Data())), false)
 	u := m.tree.Delete(n, res.Zxid)
 	res.event(wire.EventNodeDeleted, path, acls)
 	res.event(wire.EventNodeChildrenChanged, parentPath(path, slash), m.tree.ACL(parent))
@@ -206,9 +211,14 @@ func (c *call) setData(o *op) (wire.Code, tree.Undo) {
 	if !c.allowed(c.m.tree.ACL(n), wire.PermWrite) {
 		return wire.CodeNoAuth, tree.Undo{}
 	}
+	more := int64(len(o.data) - len(n.Data()))
+	if code := c.checkQuota(o.path, 0, more); code != wire.CodeOK {
+		return code, tree.Undo{}
+	}
 	if o.version != -1 && o.version != n.Version() {
 		return wire.CodeBadVersion, tree.Undo{}
 	}
+	c.m.used(o.path, 0, more, false)
 	u := c.m.tree.SetData(n, cloneData(o.data), c.res.Zxid, c.req.Time)
 	c.res.event(wire.EventNodeDataChanged, o.path, c.m.tree.ACL(n))
 	c.appendStat(n)
@@ -241,7 +251,7 @@ func (c *call) setACL() wire.Code {
 	if !validPath(c.m.tree, path) {
 		return wire.CodeBadArguments
 	}
-	acls, ok := acl.Fix(acls, c.req.Auth)
+	acls, ok := acl.Fix(acls, c.req.Auth, c.schemes())
 	if !ok {
 		return wire.CodeInvalidACL
 	}
@@ -279,6 +289,11 @@ func validPath(t *tree.Tree, path []byte) bool {
 
 func (c *call) allowed(acls []wire.ACL, perm int32) bool {
 	return c.flags&FlagSkipACL != 0 || acl.Allowed(acls, perm, c.req.Auth)
+}
+
+// schemes are those that the entries of lists may have.
+func (c *call) schemes() (s acl.Schemes) {
+	return acl.Schemes{Digest: c.flags&FlagNoDigest == 0, SASL: c.flags&FlagSASL != 0, X509: c.flags&FlagX509 != 0}
 }
 
 func (c *call) appendStat(n *tree.Node) {

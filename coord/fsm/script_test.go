@@ -21,6 +21,7 @@ import (
 //	create PATH [DATA] [flags] on the session s=1: options of any request: s=N attach=N auth=scheme:id,… time=MS
 //	   flags: ephemeral sequential ttl=N, op=create2|container|ttl, acl=perms:scheme:id,…
 //	set PATH DATA [v=N] | delete PATH [v=N] | check PATH v=N | setacl PATH acl=… [v=N]
+//	   a word in single quotes may hold an =
 //	multi { request; request; … } | reap PATH | raw OP HEX | term N | dump | sessions
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -55,10 +56,10 @@ type words struct {
 func parse(line string) (w words) {
 	w.opts = map[string]string{}
 	for _, f := range strings.Fields(line) {
-		if k, v, ok := strings.Cut(f, "="); ok && !strings.HasPrefix(f, "/") {
+		if k, v, ok := strings.Cut(f, "="); ok && !strings.HasPrefix(f, "/") && f[0] != '\'' {
 			w.opts[k] = v
 		} else {
-			w.args = append(w.args, f)
+			w.args = append(w.args, strings.Trim(f, "'"))
 		}
 	}
 	return w
@@ -235,6 +236,9 @@ func printResult(r *Request, res *Result) string {
 	}
 	if res.Closed != 0 {
 		fmt.Fprintf(&b, " closed %x", res.Closed)
+	}
+	if res.Quota != nil {
+		fmt.Fprintf(&b, " beyond the quota of %s", res.Quota)
 	}
 	b.WriteString(printBody(r.Op, res.Body))
 	b.WriteByte('\n')

@@ -120,17 +120,25 @@ func (m *Machine) closeSession(id int64, res *Result) {
 	res.Closed = id
 }
 
+// ReapBody is the body of an OpReap request.
+func ReapBody(path string, unusedMs int64) []byte {
+	return wire.AppendLong(wire.AppendString(nil, path), unusedMs)
+}
+
 // reap deletes a node that the proposer found to be over, if it still is.
 func (m *Machine) reap(r *Request, res *Result) {
 	d := wire.NewDecoder(r.Body)
-	path := d.String()
+	path, unused := d.String(), int64(0)
+	if len(d.Rest()) > 0 {
+		unused = d.Long()
+	}
 	n := m.tree.Lookup(path)
 	switch {
 	case d.Err() != nil || n == nil || n.Parent() == nil:
 		res.Code = wire.CodeNoNode
 	case n.NumChildren() > 0:
 		res.Code = wire.CodeNotEmpty
-	case !n.Over(r.Time):
+	case !n.Over(r.Time, unused):
 		res.Code = wire.CodeBadVersion
 	default:
 		m.takeZxid(res)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"ottla/coord/acl"
@@ -49,7 +50,13 @@ func (c *conn) prove(scheme string, data []byte) ([]byte, bool) {
 	switch scheme {
 	case acl.SchemeIP:
 		return c.auth, true // its address is known from the start
+	case acl.SchemeX509:
+		// The certificate was looked at in the handshake; asking again changes nothing, and without one there is nothing to prove.
+		return c.auth, c.srv.cfg.X509 && hasScheme(c.auth, acl.SchemeX509)
 	case acl.SchemeDigest:
+		if c.srv.cfg.NoDigest {
+			return nil, false
+		}
 		id := wire.ID{Scheme: acl.SchemeDigest, ID: Digest(data)}
 		auth := addIdentity(c.auth, id)
 		if id.ID == c.srv.cfg.SuperDigest {
@@ -67,6 +74,10 @@ func Digest(data []byte) string {
 	return string(user) + ":" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
+func hasScheme(auth []byte, scheme string) bool {
+	return slices.ContainsFunc(acl.Identities(auth), func(id wire.ID) bool { return id.Scheme == scheme })
+}
+
 // addIdentity returns a new Auth with id, or auth itself if it is in there.
 func addIdentity(auth []byte, id wire.ID) []byte {
 	for _, had := range acl.Identities(auth) {
@@ -77,25 +88,14 @@ func addIdentity(auth []byte, id wire.ID) []byte {
 	return acl.AppendIdentity(bytes.Clone(auth), id)
 }
 
-// sasl answers as a server without SASL does: yes, with a null token.
-func (c *conn) sasl(xid int32, body []byte) bool {
-	d := wire.NewDecoder(body)
-	d.Buffer()
-	if d.Err() != nil {
-		c.kill()
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.replyBodyLocked(xid, 0, wire.AppendInt(nil, -1))
-	return true
-}
-
-// userName is what whoAmI shows of an identity.
-func userName(id wire.ID) string {
-	if id.Scheme == acl.SchemeDigest {
+// userName is what whoAmI shows of an identity: nothing of a scheme that lists cannot have.
+func (s *Server) userName(id wire.ID) string {
+	switch {
+	case id.Scheme == acl.SchemeDigest:
 		user, _, _ := strings.Cut(id.ID, ":")
 		return user
+	case id.Scheme == acl.SchemeSuper, id.Scheme == acl.SchemeSASL && !s.cfg.SASLEntries:
+		return ""
 	}
 	return id.ID
 }

@@ -155,23 +155,35 @@ func (k *clock) expire(now time.Duration) {
 	}
 }
 
-// reapMax bounds how many nodes one look deletes.
-const reapMax = 10000
-
 // reap proposes the end of containers that are empty again and of nodes whose time is over.
 func (k *clock) reap() {
-	now := k.srv.wall()
+	now, unused := k.srv.wall(), k.srv.cfg.ContainerUnused.Milliseconds()
+	// As many as ContainerRate allows for the time until the next look.
+	most := max(int(float64(k.srv.cfg.ContainerRate)*k.srv.cfg.ContainerCheck.Minutes()), 1)
 	var paths []string
 	k.srv.state.View(func(m *fsm.Machine) {
 		m.Tree().Reapable(func(n *tree.Node) {
-			if len(paths) < reapMax && n.NumChildren() == 0 && n.Over(now) {
+			if len(paths) < most && n.NumChildren() == 0 && n.Over(now, unused) {
 				paths = append(paths, n.Path())
 			}
 		})
 	})
 	for _, path := range paths {
-		k.srv.proposer.add(nil, &fsm.Request{Op: fsm.OpReap, Time: now, Body: wire.AppendString(nil, path)})
+		k.srv.proposer.add(nil, &fsm.Request{Op: fsm.OpReap, Time: now, Body: fsm.ReapBody(path, unused)})
 	}
+}
+
+// overQuota counts a request that went beyond a limit, and tells of one in ten seconds. Called by the apply loop.
+func (s *Server) overQuota(res *fsm.Result) {
+	if res.Code == wire.CodeQuotaExceeded {
+		s.stats.overQuota.Add(1)
+	}
+	now := s.since()
+	if told := time.Duration(s.stats.quotaTold.Load()); told != 0 && now-told < 10*time.Second {
+		return
+	}
+	s.stats.quotaTold.Store(int64(now))
+	s.cfg.Logger.Warn().Bytes("path", res.Quota).Bool("refused", res.Code == wire.CodeQuotaExceeded).Msg("quota exceeded")
 }
 
 // wall is the wall clock in ms.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ottla/coord/fsm"
 	"ottla/coord/wire"
 )
 
@@ -26,12 +27,30 @@ type Config struct {
 	SessionlessTimeout time.Duration
 	// ContainerCheck is how often containers and nodes with a time to live are looked after; 0 means 1 minute.
 	ContainerCheck time.Duration
+	// ContainerUnused is how long a container may stay that never had a child; 0 means for ever.
+	ContainerUnused time.Duration
+	// ContainerRate is how many containers and expired nodes are deleted in a minute; 0 means 10000.
+	ContainerRate int
 	// SkipACL allows everything to everybody.
 	SkipACL bool
 	// ExtendedTypes allows nodes with a time to live.
 	ExtendedTypes bool
 	// SuperDigest is "super:" and the base64 of SHA1("super:password"); who proves that identity may do everything.
 	SuperDigest string
+	// NoDigest leaves the digest scheme out.
+	NoDigest bool
+	// EnforceAuth are the schemes of which a client must have an identity before it asks for anything; nil lets everybody in.
+	EnforceAuth []string
+	// SASL is the login with DIGEST-MD5; nil is none. SASLEntries says whether lists of access control may have entries of scheme sasl.
+	SASL        *SASL
+	SASLEntries bool
+	// X509 says whether lists may have entries of scheme x509; X509Super is the name of the certificate whose owner may do everything.
+	X509      bool
+	X509Super string
+	// EnforceQuota refuses what goes beyond a hard limit.
+	EnforceQuota bool
+	// Reconfig changes only how reconfig is refused.
+	Reconfig bool
 	// Words are the four-letter words that are answered; "*" means all that there are. nil means srvr.
 	Words []string
 	// Version is what srvr, stat and mntr say, without what follows the comma.
@@ -70,6 +89,7 @@ func (c *Config) setDefaults() {
 	def(&c.MaxFrame, wire.MaxFrame)
 	def(&c.SessionlessTimeout, 10*time.Second)
 	def(&c.ContainerCheck, time.Minute)
+	def(&c.ContainerRate, 10000)
 	def(&c.Version, DefaultVersion)
 	if c.Words == nil {
 		c.Words = []string{"srvr"}
@@ -80,6 +100,23 @@ func (c *Config) setDefaults() {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+}
+
+// flags are the rules that entries carry.
+func (c *Config) flags() (flags uint8) {
+	flags = fsm.FlagQuotas
+	for _, x := range []struct {
+		on   bool
+		flag uint8
+	}{
+		{c.SkipACL, fsm.FlagSkipACL}, {c.ExtendedTypes, fsm.FlagExtendedTypes}, {c.EnforceQuota, fsm.FlagEnforceQuota},
+		{c.SASLEntries, fsm.FlagSASL}, {c.X509, fsm.FlagX509}, {c.Reconfig, fsm.FlagReconfig}, {c.NoDigest, fsm.FlagNoDigest},
+	} {
+		if x.on {
+			flags |= x.flag
+		}
+	}
+	return flags
 }
 
 func def[T comparable](field *T, value T) {

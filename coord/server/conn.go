@@ -8,14 +8,17 @@ import (
 
 	"ottla/coord/acl"
 	"ottla/coord/fsm"
+	"ottla/coord/sasl"
 	"ottla/coord/wire"
 )
 
 // conn is one client's connection.
 type conn struct {
-	srv *Server
-	nc  net.Conn
-	ip  string
+	srv       *Server
+	transport transport
+	raw       net.Conn // the socket
+	nc        net.Conn // what the protocol is spoken over: the socket, or TLS on it
+	ip        string
 
 	// Of the connection's own goroutine.
 	in      wire.Buffer
@@ -24,6 +27,9 @@ type conn struct {
 	id      int64
 	request fsm.Request
 	sweep   sweep
+
+	exchange *sasl.Digest
+	admitted bool // has an identity that enforce.auth.schemes asks for, or none is
 
 	session   *session // set by the apply loop before connected is sent to
 	connected chan connectResult
@@ -59,9 +65,9 @@ type connectResult struct {
 	session fsm.Session
 }
 
-func newConn(s *Server, nc net.Conn) *conn {
+func newConn(s *Server, nc net.Conn, t transport) *conn {
 	c := &conn{
-		srv: s, nc: nc, ip: remoteIP(nc),
+		srv: s, transport: t, raw: nc, nc: nc, ip: remoteIP(nc),
 		connected: make(chan connectResult, 1), gone: make(chan struct{}), wakeup: make(chan struct{}, 1),
 	}
 	c.changed.L = &c.mu
@@ -79,7 +85,7 @@ func remoteIP(nc net.Conn) string {
 }
 
 func (c *conn) setAuth(auth []byte) {
-	c.auth = auth
+	c.auth, c.admitted = auth, c.srv.isAdmitted(auth)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.watchAuth = auth
@@ -92,7 +98,7 @@ func (c *conn) serve() {
 		t.SetNoDelay(true)
 	}
 	c.nc.SetReadDeadline(time.Now().Add(c.srv.cfg.SessionlessTimeout))
-	if !c.handshake() {
+	if !c.secure() || !c.handshake() {
 		return
 	}
 	c.nc.SetReadDeadline(time.Time{})
@@ -197,6 +203,11 @@ func (c *conn) handle(frame []byte, now time.Duration) bool {
 		return c.authenticate(xid, body)
 	case wire.OpSASL:
 		return c.sasl(xid, body)
+	}
+	if !c.admit(xid) {
+		return false
+	}
+	switch op {
 	case wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL, wire.OpDelete, wire.OpSetData, wire.OpSetACL,
 		wire.OpMulti, wire.OpReconfig:
 		return c.write(xid, op, body, now)

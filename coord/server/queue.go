@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"sync"
 	"time"
 
@@ -108,9 +109,13 @@ func (c *conn) replyLocked(xid int32, zxid int64, code wire.Code) {
 
 // replyBodyLocked appends an answer with its record.
 func (c *conn) replyBodyLocked(xid int32, zxid int64, body []byte) {
+	c.replyRecordLocked(xid, zxid, wire.CodeOK, body)
+}
+
+func (c *conn) replyRecordLocked(xid int32, zxid int64, code wire.Code, body []byte) {
 	o := c.outLocked()
 	o.b = wire.AppendInt(o.b, int32(wire.ReplyHeaderSize+len(body)))
-	o.b = wire.AppendReplyHeader(o.b, xid, zxid, wire.CodeOK)
+	o.b = wire.AppendReplyHeader(o.b, xid, zxid, code)
 	o.b = append(o.b, body...)
 	c.sentLocked(wire.ReplyHeaderSize + len(body))
 }
@@ -206,9 +211,24 @@ func (c *conn) flush() bool {
 	}
 	c.writing = false
 	if c.finished && !c.dead {
+		c.sayGoodbyeLocked()
 		c.killLocked()
 	}
 	return !c.dead
+}
+
+// sayGoodbyeLocked ends a TLS connection as TLS wants it: a client must be able to tell the end from a cut.
+func (c *conn) sayGoodbyeLocked() {
+	tc, ok := c.nc.(*tls.Conn)
+	if !ok {
+		return
+	}
+	c.writing = true
+	c.mu.Unlock()
+	tc.SetWriteDeadline(time.Now().Add(finishTimeout))
+	tc.CloseWrite()
+	c.mu.Lock()
+	c.writing = false
 }
 
 // finishLocked ends the connection once everything queued is sent; the caller sees to it that it is flushed.
@@ -233,6 +253,6 @@ func (c *conn) killLocked() {
 	}
 	c.dead = true
 	close(c.gone)
-	c.nc.Close()
+	c.raw.Close() // not TLS's own, which may wait for the client
 	c.changed.Broadcast()
 }

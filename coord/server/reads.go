@@ -48,7 +48,7 @@ func (c *conn) runRead(m *fsm.Machine, xid int32, op wire.Op, body, auth []byte)
 	case wire.OpGetEphemerals:
 		c.getEphemerals(m, xid, &d)
 	case wire.OpWhoAmI:
-		c.answer(xid, zxid, wire.CodeOK, func(b []byte) []byte { return appendIdentities(b, auth) })
+		c.answer(xid, zxid, wire.CodeOK, func(b []byte) []byte { return c.srv.appendIdentities(b, auth) })
 	default:
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -188,11 +188,11 @@ func masked(acls []wire.ACL) []wire.ACL {
 	return out
 }
 
-func appendIdentities(b, auth []byte) []byte {
+func (s *Server) appendIdentities(b, auth []byte) []byte {
 	ids := acl.Identities(auth)
 	b = wire.AppendInt(b, int32(len(ids)))
 	for _, id := range ids {
-		b = wire.AppendString(wire.AppendString(b, id.Scheme), userName(id))
+		b = wire.AppendString(wire.AppendString(b, id.Scheme), s.userName(id))
 	}
 	return b
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -65,12 +66,7 @@ func New(cfg Config, st *state.State, log Log) (*Server, error) {
 		cfg: cfg, state: st, incarnation: binary.BigEndian.Uint64(seed[:]), epoch: time.Now(),
 		listeners: map[net.Listener]map[string]int{}, conns: map[*conn]struct{}{},
 	}
-	if cfg.SkipACL {
-		s.flags |= fsm.FlagSkipACL
-	}
-	if cfg.ExtendedTypes {
-		s.flags |= fsm.FlagExtendedTypes
-	}
+	s.flags = cfg.flags()
 	s.proposer.init(log, s.incarnation, s.flags)
 	s.clock.init(s)
 	s.stats.init()
@@ -107,7 +103,14 @@ func firstSession(server uint8, now time.Time) int64 {
 func (s *Server) since() time.Duration { return time.Since(s.epoch) }
 
 // Serve accepts clients until the listener fails or Close is called, which returns ErrClosed. It closes the listener.
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.serve(l, transport{}) }
+
+// ServeTLS is Serve for clients with TLS; with plainToo also for those without, which the first byte of a connection tells.
+func (s *Server) ServeTLS(l net.Listener, c *tls.Config, plainToo bool) error {
+	return s.serve(l, transport{c, plainToo})
+}
+
+func (s *Server) serve(l net.Listener, t transport) error {
 	defer l.Close()
 	s.mu.Lock()
 	if s.closed {
@@ -140,7 +143,7 @@ func (s *Server) Serve(l net.Listener) error {
 			}
 		}
 		pause = 0
-		s.accept(l, nc)
+		s.accept(l, nc, t)
 	}
 }
 
@@ -151,8 +154,8 @@ func (s *Server) isClosed() bool {
 }
 
 // accept starts a connection, or closes it at once if there are too many.
-func (s *Server) accept(l net.Listener, nc net.Conn) {
-	c := newConn(s, nc)
+func (s *Server) accept(l net.Listener, nc net.Conn, t transport) {
+	c := newConn(s, nc, t)
 	s.mu.Lock()
 	byIP := s.listeners[l]
 	tooMany := s.cfg.MaxClientCnxns > 0 && byIP[c.ip] >= s.cfg.MaxClientCnxns || s.cfg.MaxCnxns > 0 && len(s.conns) >= s.cfg.MaxCnxns
@@ -239,6 +242,9 @@ func (s *Server) Applied(m *fsm.Machine, incarnation, seq uint64, r *fsm.Request
 		if old := s.clock.attached(&res.Session, owner, s.applyAt); old != nil && old != owner {
 			s.evicted = append(s.evicted, old)
 		}
+	}
+	if res.Quota != nil {
+		s.overQuota(res)
 	}
 	if owner != nil {
 		owner.applied(m, r, res)

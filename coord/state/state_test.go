@@ -50,17 +50,22 @@ var lists = [][]wire.ACL{
 }
 
 func drawPath(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/f", "/b-", "/b-/x"}).Draw(t, "path")
+	return rapid.SampledFrom([]string{"/a", "/b", "/a/c", "/a/d", "/a/c/e", "/b/f", "/b-", "/b-/x",
+		"/zookeeper/quota/a", "/zookeeper/quota/a/zookeeper_limits", "/zookeeper/quota/a/zookeeper_stats"}).Draw(t, "path")
 }
 
 func drawOp(t *rapid.T) (wire.Op, []byte) {
 	path := wire.AppendString(nil, drawPath(t))
 	version := rapid.SampledFrom([]int32{-1, -1, -1, 0, 1}).Draw(t, "version")
-	data := rapid.SampledFrom([][]byte{nil, {}, []byte("x"), []byte("longer data")}).Draw(t, "data")
+	data := rapid.SampledFrom([][]byte{nil, {}, []byte("x"), []byte("longer data"), []byte("count=2,bytes=9=;byteHardLimit=8")}).Draw(t, "data")
 	switch rapid.SampledFrom([]string{"create", "create", "create", "delete", "delete", "set", "check"}).Draw(t, "op") {
 	case "create":
-		op := rapid.SampledFrom([]wire.Op{wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer}).Draw(t, "kind")
+		op := rapid.SampledFrom([]wire.Op{wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL}).Draw(t, "kind")
 		list := rapid.SampledFrom(lists).Draw(t, "acl")
+		if op == wire.OpCreateTTL {
+			body := wire.AppendInt(wire.AppendACLs(wire.AppendBuffer(path, data), list), rapid.Int32Range(5, 6).Draw(t, "flags"))
+			return op, wire.AppendLong(body, rapid.Int64Range(1, 500).Draw(t, "ttl"))
+		}
 		return op, wire.AppendInt(wire.AppendACLs(wire.AppendBuffer(path, data), list), rapid.Int32Range(0, 4).Draw(t, "flags"))
 	case "delete":
 		return wire.OpDelete, wire.AppendInt(path, version)
@@ -97,7 +102,7 @@ func drawRequest(t *rapid.T) (r fsm.Request) {
 	case "expire":
 		r.Op = fsm.OpExpire
 	case "reap":
-		r.Op, r.Body = fsm.OpReap, wire.AppendString(nil, drawPath(t))
+		r.Op, r.Body = fsm.OpReap, fsm.ReapBody(drawPath(t), rapid.Int64Range(0, 100).Draw(t, "unused"))
 	default:
 		r.Op, r.Body = drawOp(t)
 	}
@@ -111,9 +116,11 @@ type history struct {
 	terms       []uint64
 }
 
+const rules = fsm.FlagExtendedTypes | fsm.FlagQuotas | fsm.FlagEnforceQuota
+
 func (h *history) draw(t *rapid.T) []byte {
 	var b fsm.Batch
-	b.Reset(nil, 0, 1, h.index)
+	b.Reset(nil, rapid.SampledFrom([]uint8{rules, rules, rules, 0}).Draw(t, "rules"), 1, h.index)
 	for range rapid.IntRange(1, 6).Draw(t, "requests") {
 		r := drawRequest(t)
 		b.Append(&r)

@@ -94,11 +94,11 @@ func (n *Node) TTL() int64 {
 	return n.owner & TTLMax
 }
 
-// Over says whether the node, which has no children, has no reason to stay: a container that had children, or a node that was not changed for
-// longer than its time to live. now is in ms.
-func (n *Node) Over(now int64) bool {
+// Over says whether the node, which has no children, has no reason to stay: a container that had children, or had none for longer than
+// unused, or a node that was not changed for longer than its time to live. Times are in ms; unused 0 is for ever.
+func (n *Node) Over(now, unused int64) bool {
 	if n.Container() {
-		return n.created > 0
+		return n.created > 0 || unused > 0 && now-n.mtime > unused
 	}
 	ttl := n.TTL()
 	return ttl != 0 && now-n.mtime > ttl

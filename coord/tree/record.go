@@ -83,6 +83,9 @@ func (t *Tree) Load(path string, record []byte) error {
 	}
 	n.flags = flagStored
 	t.attach(n)
+	if path == PathQuota {
+		t.quota = n
+	}
 	return nil
 }
 

@@ -24,6 +24,7 @@ type Tree struct {
 	owned     map[int64]map[*Node]struct{} // ephemeral nodes by session
 	reapable  map[*Node]struct{}           // containers and nodes with a time to live
 	dirt      dirt
+	quota     *Node // PathQuota, nil if there is none
 
 	lastParent *Node // Load's: where the previous record was put
 	lastPath   string
@@ -34,7 +35,7 @@ func New() *Tree {
 	t := Empty()
 	t.nodes, t.dataBytes = 1, 1
 	zk := t.put(t.root, "zookeeper", nil)
-	t.put(zk, "quota", nil)
+	t.quota = t.put(zk, "quota", nil)
 	config := t.put(zk, "config", []byte{})
 	config.aversion = -1
 	config.acl = t.acls.intern([]wire.ACL{{Perms: wire.PermRead, ID: wire.WorldAnyone}})
@@ -254,6 +255,14 @@ func (t *Tree) SetData(n *Node, data []byte, zxid, time int64) Undo {
 	n.data, n.mzxid, n.mtime = data, zxid, time
 	n.version++
 	return u
+}
+
+// Rewrite replaces a node's data as the server itself does in the records that it keeps in the tree: no version, zxid or time changes. The data is
+// kept, and there is no way back.
+func (t *Tree) Rewrite(n *Node, data []byte) {
+	t.dirt.touch(n)
+	t.dataBytes += int64(len(data) - len(n.data))
+	n.data = data
 }
 
 // SetACL replaces a node's access control list.

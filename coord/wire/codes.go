@@ -65,7 +65,10 @@ const (
 	CodeNotReadOnly             Code = -119
 	CodeNoWatcher               Code = -121
 	CodeReconfigDisabled        Code = -123
-	CodeQuotaExceeded           Code = -125
+	// CodeSessionClosedRequireAuth is named for SASL only in ZooKeeper, and sent for every scheme that is enforced.
+	CodeSessionClosedRequireAuth Code = -124
+	CodeQuotaExceeded            Code = -125
+	CodeThrottledOp              Code = -127
 )
 
 var codeNames = map[Code]string{
@@ -75,6 +78,7 @@ var codeNames = map[Code]string{
 	CodeNotEmpty: "NOTEMPTY", CodeSessionExpired: "SESSIONEXPIRED", CodeInvalidACL: "INVALIDACL", CodeAuthFailed: "AUTHFAILED",
 	CodeSessionMoved: "SESSIONMOVED", CodeNotReadOnly: "NOTREADONLY", CodeNoWatcher: "NOWATCHER",
 	CodeReconfigDisabled: "RECONFIGDISABLED", CodeQuotaExceeded: "QUOTAEXCEEDED",
+	CodeSessionClosedRequireAuth: "SESSIONCLOSEDREQUIRESASLAUTH", CodeThrottledOp: "THROTTLEDOP",
 }
 
 // Error is ZooKeeper's name of the code.

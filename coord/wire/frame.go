@@ -92,6 +92,12 @@ func (f *Buffer) Next(limit int) ([]byte, error) {
 	return have[4 : 4+n : 4+n], nil
 }
 
+// Add puts bytes behind those that are unread, as if they had been read.
+func (f *Buffer) Add(b []byte) {
+	f.b = append(f.b[f.r:f.w:f.w], b...)
+	f.r, f.w = 0, len(f.b)
+}
+
 // Peek returns the first n unread bytes, or nil if there are fewer. The slice is valid until the next Fill.
 func (f *Buffer) Peek(n int) []byte {
 	if f.w-f.r < n {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -17,28 +18,60 @@ func TestApacheZooKeeper(t *testing.T) {
 		}
 		t.Skip("Apache ZooKeeper is missing; scripts/setup fetches it")
 	}
+	for _, s := range Setups {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			s.Run(t, apache(t, s))
+		})
+	}
+}
+
+// apache starts a ZooKeeper that is stopped with the test.
+func apache(t *testing.T, s *Setup) Target {
+	dir := t.TempDir()
+	config, properties := s.Prepare(t, dir)
+	port := freePort(t)
+	target := Target{Addr: fmt.Sprintf("127.0.0.1:%d", port), Apache: true}
+	if s.Secure() {
+		secure := freePort(t)
+		target.Secure = fmt.Sprintf("127.0.0.1:%d", secure)
+		config["secureClientPort"], config["secureClientPortAddress"] = fmt.Sprint(secure), "127.0.0.1"
+	}
+	script := filepath.Join("..", "..", "..", "scripts", "apache")
+	run := func(args ...string) {
+		cmd := exec.Command(script, args...)
+		var flags []string
+		for k, v := range properties {
+			flags = append(flags, "-D"+k+"="+v)
+		}
+		cmd.Env = append(os.Environ(), "JAVA_OPTS="+strings.Join(flags, " "), "HEAP=256m")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", args[0], err, out)
+		}
+	}
+	start := func() {
+		args := []string{"zookeeper", dir, fmt.Sprint(port)}
+		for k, v := range config {
+			args = append(args, k+"="+v)
+		}
+		run(args...)
+	}
+	start()
+	t.Cleanup(func() { run("stop", dir) })
+	target.Restart = func() {
+		run("stop", dir)
+		start()
+	}
+	return target
+}
+
+func freePort(t *testing.T) int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	dir := t.TempDir()
-	args := []string{"zookeeper", dir, fmt.Sprint(port)}
-	for k, v := range Config {
-		args = append(args, k+"="+v)
-	}
-	script := filepath.Join("..", "..", "..", "scripts", "apache")
-	if out, err := exec.Command(script, args...).CombinedOutput(); err != nil {
-		t.Fatalf("start ZooKeeper: %v\n%s", err, out)
-	}
-	t.Cleanup(func() {
-		if out, err := exec.Command(script, "stop", dir).CombinedOutput(); err != nil {
-			t.Errorf("stop ZooKeeper: %v\n%s", err, out)
-		}
-	})
-	// In a subtest, so that its parallel parts are over before the server is stopped.
-	t.Run("3.9", func(t *testing.T) { Run(t, fmt.Sprintf("127.0.0.1:%d", port)) })
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func peers() string {

@@ -8,32 +8,11 @@ import (
 	"ottla/coord/wire"
 )
 
-// Run checks the server at addr.
+// Run checks a server at addr that is configured with Config, as far as it need not be restarted.
 func Run(t *testing.T, addr string) {
-	for _, group := range []struct {
-		name   string
-		checks []check
-	}{
-		{"session", sessionChecks},
-		{"node", nodeChecks},
-		{"acl", aclChecks},
-		{"multi", multiChecks},
-		{"watch", watchChecks},
-		{"hostile", hostileChecks},
-		{"word", wordChecks},
-	} {
-		t.Run(group.name, func(t *testing.T) {
-			t.Parallel()
-			for _, c := range group.checks {
-				t.Run(c.name, func(t *testing.T) {
-					if c.slow {
-						t.Parallel()
-					}
-					c.run(&Env{T: t, Addr: addr})
-				})
-			}
-		})
-	}
+	plain := *Setups[0]
+	plain.alone = nil
+	plain.Run(t, Target{Addr: addr})
 }
 
 type check struct {
@@ -45,16 +24,17 @@ type check struct {
 // Env is what a check works with.
 type Env struct {
 	*testing.T
-	Addr string
-	root string
-	main *Client
+	Target
+	enter func(*Client) // what a client has to do before it may ask for anything
+	root  string
+	main  *Client
 }
 
 // Client is a connection with a session of its own.
 func (e *Env) Client() *Client {
 	e.Helper()
 	if e.main == nil {
-		e.main = Open(e.T, e.Addr)
+		e.main = e.Another()
 	}
 	return e.main
 }
@@ -62,7 +42,11 @@ func (e *Env) Client() *Client {
 // Another is one more.
 func (e *Env) Another() *Client {
 	e.Helper()
-	return Open(e.T, e.Addr)
+	c := Open(e.T, e.Addr)
+	if e.enter != nil {
+		e.enter(c)
+	}
+	return c
 }
 
 // Path is a path below the check's own node, which the first call makes and the end of the check removes.
@@ -70,19 +54,23 @@ func (e *Env) Path(rest string) string {
 	e.Helper()
 	if e.root == "" {
 		e.root = fmt.Sprintf("/conformance-%x", time.Now().UnixNano())
-		c := Open(e.T, e.Addr)
+		c := e.Another()
 		c.Create(e.root, "", wire.FlagPersistent)
-		e.Cleanup(func() { removeTree(e.T, e.Addr, e.root) })
+		e.Cleanup(func() { removeTree(e, e.root) })
 	}
 	return e.root + rest
 }
 
 // removeTree deletes a node and all below, whoever may read or change them.
-func removeTree(t testing.TB, addr, path string) {
-	c := Dial(t, addr)
+func removeTree(e *Env, path string) {
+	c := Dial(e, e.Addr)
 	c.Session = c.Connect(wire.ConnectRequest{TimeoutMs: 30000})
 	defer c.closeSession()
-	c.Auth("super:conform")
+	if e.enter != nil {
+		e.enter(c)
+	} else {
+		c.Auth("super:conform")
+	}
 	var remove func(path string)
 	remove = func(path string) {
 		r := c.Do(wire.OpGetChildren, PathFlag(path, false))

@@ -1,0 +1,694 @@
+package conformance
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"ottla/coord/wire"
+)
+
+// What a server does that nothing was switched on for.
+var defaultChecks = []check{
+	{name: "no nodes with a time to live", run: ttlOff},
+	{name: "reconfig is disabled", run: reconfigDisabled},
+	{name: "quotas are counted, not enforced", run: quotaNotEnforced},
+	{name: "no lists with users or certificates", run: schemesOff},
+	{name: "the node config", run: configNode},
+	{name: "the nodes that are always there", run: freshNodes},
+	{name: "deleteContainer", run: deleteContainer},
+	{name: "setACL in flight", run: setACLInFlight},
+}
+
+func ttlOff(e *Env) {
+	c, p := e.Client(), e.Path("/t")
+	c.Fails(wire.CodeUnimplemented, wire.OpCreateTTL, createTTL(p, wire.FlagPersistentTTL, 1000))
+	c.Fails(wire.CodeUnimplemented, wire.OpCreateTTL, createTTL(p, wire.FlagPersistentSequentialTTL, -5))
+	c.Fails(wire.CodeBadArguments, wire.OpCreateTTL, createTTL(p, wire.FlagPersistent, 1000))
+	c.Fails(wire.CodeUnimplemented, wire.OpCreate, Create(p, nil, wire.FlagPersistentTTL, nil))
+	c.Fails(wire.CodeUnimplemented, wire.OpCreateContainer, Create("none", nil, wire.FlagPersistentTTL, nil))
+	got := multiAnswer(e, c.OK(wire.OpMulti, Multi(Part{wire.OpCreateTTL, createTTL(p, wire.FlagPersistentTTL, 1000)})))
+	if len(got) != 1 || got[0].code != wire.CodeUnimplemented {
+		e.Errorf("in a multi: %+v", got)
+	}
+}
+
+func reconfigDisabled(e *Env) {
+	c := e.Client()
+	before := c.OK(wire.OpSync, Str("/")).Zxid
+	r := c.Fails(wire.CodeReconfigDisabled, wire.OpReconfig, reconfigBody([]byte("server.1=a:1:2"), nil, nil, -1))
+	if r.Zxid <= before {
+		e.Errorf("refused under zxid %x, which is not above %x", r.Zxid, before)
+	}
+	c.Fails(wire.CodeReconfigDisabled, wire.OpReconfig, reconfigBody(nil, nil, nil, 0))
+}
+
+func quotaNotEnforced(e *Env) {
+	c, p := e.Client(), e.Path("/q")
+	c.Create(p, "", 0)
+	setQuota(e, c, p, "count=1,bytes=1=;byteHardLimit=1;countHardLimit=1")
+	c.Create(p+"/a", "12345", 0)
+	wantUsage(e, c, p, "count=2,bytes=5")
+}
+
+func schemesOff(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	for _, id := range []wire.ID{{Scheme: "sasl", ID: "alice"}, {Scheme: "x509", ID: "CN=a"}, {Scheme: "nosuch", ID: "x"}, {Scheme: "super", ID: ""}} {
+		c.Fails(wire.CodeInvalidACL, wire.OpCreate, Create(p, nil, 0, []wire.ACL{entry(31, id.Scheme, id.ID)}))
+	}
+}
+
+func configNode(e *Env) {
+	c := e.Client()
+	const path = "/zookeeper/config"
+	d := wire.NewDecoder(c.OK(wire.OpGetData, PathFlag(path, true)).Body)
+	if data := d.Buffer(); data == nil || len(data) != 0 {
+		e.Errorf("config %q", data)
+	}
+	d = wire.NewDecoder(c.OK(wire.OpGetACL, Str(path)).Body)
+	if acls, _ := d.ACLs(); !slices.Equal(acls, []wire.ACL{entry(wire.PermRead, "world", "anyone")}) {
+		e.Errorf("list %v", acls)
+	}
+	c.Fails(wire.CodeNoAuth, wire.OpSetData, SetData(path, nil, -1))
+	c.Fails(wire.CodeNoAuth, wire.OpSetACL, SetACL(path, wire.OpenACL, -1))
+	c.Fails(wire.CodeNoAuth, wire.OpCreate, Create(path+"/x", nil, 0, wire.OpenACL))
+	c.Fails(wire.CodeBadArguments, wire.OpDelete, PathInt(path, -1))
+}
+
+func freshNodes(e *Env) {
+	c := e.Client()
+	for path, children := range map[string][]string{"/": {"zookeeper"}, "/zookeeper": {"config", "quota"}} {
+		d := wire.NewDecoder(c.OK(wire.OpGetChildren, PathFlag(path, false)).Body)
+		got := DecodePaths(&d)
+		for _, want := range children {
+			if !slices.Contains(got, want) {
+				e.Errorf("%s has %v", path, got)
+			}
+		}
+	}
+	if s := c.Stat("/"); s.Czxid != 0 || s.Mzxid != 0 || s.Ctime != 0 || s.Mtime != 0 || s.Version != 0 || s.Aversion != 0 || s.EphemeralOwner != 0 || s.DataLength != 0 {
+		e.Errorf("root %+v", s)
+	}
+	if s := c.Stat("/zookeeper"); s.Czxid != 0 || s.Cversion != -2 || s.NumChildren != 2 || s.Pzxid != 0 {
+		e.Errorf("/zookeeper %+v", s)
+	}
+	d := wire.NewDecoder(c.OK(wire.OpGetData, PathFlag("/zookeeper/quota", false)).Body)
+	if data := d.Buffer(); data == nil || len(data) != 0 {
+		e.Errorf("/zookeeper/quota has data %v", data)
+	}
+}
+
+// deleteContainer is for the server's own use. ZooKeeper 3.9 runs it for any client, without looking at rights: a hole that we do not
+// have.
+func deleteContainer(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Create(p, "", 0)
+	r := c.Do(wire.OpDeleteContainer, Str(p))
+	if e.Apache {
+		if r.Code != wire.CodeOK {
+			e.Errorf("ZooKeeper answers %v: the hole is closed, and the compatibility table out of date", r.Code)
+		}
+		return
+	}
+	if r.Code != wire.CodeUnimplemented {
+		e.Errorf("answer %v", r.Code)
+	}
+	c.WantClosed()
+	e.Another().Stat(p)
+}
+
+// setACLInFlight takes the right to change a list away with the first of two requests that are sent together. ZooKeeper most often judges the
+// second by the list that was before; we never do.
+func setACLInFlight(e *Env) {
+	c := e.Client()
+	const rounds = 50
+	passed := 0
+	for i := range rounds {
+		p := e.Path(fmt.Sprintf("/n%d", i))
+		c.Create(p, "", 0)
+		read := []wire.ACL{entry(wire.PermRead, "world", "anyone")}
+		c.Write(append(Request(1, wire.OpSetACL, SetACL(p, read, -1)), Request(2, wire.OpSetACL, SetACL(p, wire.OpenACL, -1))...))
+		if r := c.Reply(); r.Code != wire.CodeOK {
+			e.Errorf("first: %v", r.Code)
+		}
+		if c.Reply().Code == wire.CodeOK {
+			passed++
+		}
+	}
+	switch {
+	case e.Apache && passed == 0:
+		e.Error("ZooKeeper judged every request by the list before it: the compatibility table is out of date")
+	case !e.Apache && passed > 0:
+		e.Errorf("%d of %d requests passed without the right", passed, rounds)
+	}
+}
+
+// Further things that clients may notice.
+var moreChecks = []check{
+	{name: "a boolean of 2 is true", run: boolOfTwo},
+	{name: "null and empty lists", run: nullLists},
+	{name: "order of errors of setData", run: setDataErrors},
+	{name: "order of errors of setACL", run: setACLErrors},
+	{name: "order of errors of check", run: checkErrors},
+	{name: "order of errors of getACL", run: getACLErrors},
+	{name: "the same node twice in a multi", run: multiSameNode},
+	{name: "a node comes and goes in a multi", run: multiBlink},
+	{name: "no right in a multi", run: multiNoRight},
+	{name: "sequences in a multi", run: multiSequence},
+	{name: "ephemeral and session in a multi", run: multiEphemeral},
+	{name: "sync shows what others wrote", run: syncOthers},
+	{name: "perms are stored as they are", run: permsStored},
+	{name: "attach negotiates anew", run: attachTimeout},
+	{name: "attach without the readOnly byte", run: attachOldClient},
+	{name: "ephemeral of a closed session can be made again", run: ephemeralAgain},
+	{name: "two sessions, one path", run: ephemeralContest},
+	{name: "expired session is told nothing", run: expiredSession, slow: true},
+	{name: "ping in a pipeline", run: pingInPipeline},
+	{name: "reads behind the close", run: behindClose},
+	{name: "deep paths", run: deepPaths},
+	{name: "many children", run: manyChildren},
+	{name: "watches of many kinds on one node", run: watchMany},
+	{name: "grandchildren are nobody's children", run: watchGrandchild},
+	{name: "exists watch on a node that is there", run: watchExistsPresent},
+	{name: "child watch of a deleted node", run: watchChildDeleted},
+	{name: "setWatches2 keeps persistent watches", run: setWatches2},
+	{name: "checkWatches means the very path", run: checkWatchesPath},
+	{name: "addWatch in both modes", run: addWatchBoth},
+	{name: "a recursive watch and its own one-shots", run: recursiveAndOneShot},
+	{name: "events of several watchers", run: watchSeveral},
+	{name: "unwatched in time", run: removeInTime},
+	{name: "one create, one event each", run: createOneEvent},
+	{name: "delete and create make two events", run: deleteCreateEvents},
+	{name: "empty and missing data", run: setNull},
+	{name: "getAllChildrenNumber", run: allChildrenNumber},
+	{name: "getEphemerals when there are none", run: noEphemerals},
+	{name: "auth twice is one identity", run: authTwice},
+	{name: "ip lists", run: ipLists},
+}
+
+func boolOfTwo(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Create(p, "", 0)
+	c.OK(wire.OpGetData, append(Str(p), 2))
+	c.OK(wire.OpSetData, SetData(p, nil, -1))
+	wantEvents(e, c, Event{Type: wire.EventNodeDataChanged, Path: p})
+}
+
+func nullLists(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	null, empty := wire.AppendInt(nil, -1), wire.AppendInt(nil, 0)
+	body := func(lists ...[]byte) []byte {
+		return slices.Concat(append([][]byte{wire.AppendLong(nil, 0)}, lists...)...)
+	}
+	c.OK(wire.OpSetWatches, body(empty, empty, empty))
+	c.Fails(wire.CodeMarshallingError, wire.OpSetWatches, body(null, empty, empty))
+	c.Fails(wire.CodeMarshallingError, wire.OpSetWatches2, body(empty, empty, empty, empty, null))
+	c.Fails(wire.CodeInvalidACL, wire.OpCreate, wire.AppendInt(append(wire.AppendBuffer(Str(p), nil), null...), 0))
+	c.Fails(wire.CodeInvalidACL, wire.OpCreate, wire.AppendInt(append(wire.AppendBuffer(Str(p), nil), empty...), 0))
+	c.Create(p, "", 0)
+	c.Fails(wire.CodeInvalidACL, wire.OpSetACL, wire.AppendInt(append(Str(p), null...), -1))
+	c.Fails(wire.CodeInvalidACL, wire.OpSetACL, wire.AppendInt(append(Str(p), empty...), -1))
+}
+
+// closed makes a node that a client without identity may only administer or not even that.
+func closed(e *Env, name string, perms int32) string {
+	e.Helper()
+	o, p := e.Another(), e.Path(name)
+	o.Auth("u:p")
+	list := []wire.ACL{digest(31, hashUP)}
+	if perms != 0 {
+		list = append(list, entry(perms, "world", "anyone"))
+	}
+	o.OK(wire.OpCreate, Create(p, []byte("x"), 0, list))
+	return p
+}
+
+func setDataErrors(e *Env) {
+	c, p := e.Client(), closed(e, "/n", wire.PermRead)
+	c.Fails(wire.CodeNoAuth, wire.OpSetData, SetData(p, nil, 99))
+	c.Fails(wire.CodeNoNode, wire.OpSetData, SetData(p+"/none", nil, 99))
+	c.Fails(wire.CodeBadArguments, wire.OpSetData, SetData(p+"/", nil, 99))
+	c.Auth("u:p")
+	c.Fails(wire.CodeBadVersion, wire.OpSetData, SetData(p, nil, 99))
+	c.Fails(wire.CodeBadVersion, wire.OpSetData, SetData(p, nil, -2))
+	c.OK(wire.OpSetData, SetData(p, nil, 0))
+	c.Fails(wire.CodeBadVersion, wire.OpSetData, SetData(p, nil, 0))
+}
+
+func setACLErrors(e *Env) {
+	c, p := e.Client(), closed(e, "/n", 31&^wire.PermAdmin)
+	bad := []wire.ACL{entry(31, "nosuch", "x")}
+	c.Fails(wire.CodeBadArguments, wire.OpSetACL, SetACL(p+"/", bad, 99))
+	c.Fails(wire.CodeInvalidACL, wire.OpSetACL, SetACL(p+"/none", bad, 99))
+	c.Fails(wire.CodeNoNode, wire.OpSetACL, SetACL(p+"/none", wire.OpenACL, 99))
+	c.Fails(wire.CodeNoAuth, wire.OpSetACL, SetACL(p, wire.OpenACL, 99))
+	c.Auth("u:p")
+	c.Fails(wire.CodeBadVersion, wire.OpSetACL, SetACL(p, wire.OpenACL, 1))
+	s := DecodeStat(e, c.OK(wire.OpSetACL, SetACL(p, wire.OpenACL, 0)).Body)
+	if s.Aversion != 1 || s.Version != 0 || s.Mzxid != s.Czxid {
+		e.Errorf("stat %+v", s)
+	}
+	c.OK(wire.OpSetData, SetData(p, nil, -1))
+	c.OK(wire.OpSetACL, SetACL(p, wire.OpenACL, 1)) // not the version of the data
+}
+
+func checkErrors(e *Env) {
+	c, p := e.Client(), closed(e, "/n", 31&^wire.PermRead)
+	for _, x := range []struct {
+		path    string
+		version int32
+		want    wire.Code
+	}{{p + "/", 99, wire.CodeBadArguments}, {p + "/none", 99, wire.CodeNoNode}, {p, 99, wire.CodeNoAuth}} {
+		got := multiAnswer(e, c.OK(wire.OpMulti, Multi(Part{wire.OpCheck, PathInt(x.path, x.version)})))
+		if len(got) != 1 || got[0].code != x.want {
+			e.Errorf("check %s: %+v, want %v", x.path, got, x.want)
+		}
+	}
+	c.Auth("u:p")
+	for version, want := range map[int32]wire.Code{-1: 0, 0: 0, 1: wire.CodeBadVersion} {
+		got := multiAnswer(e, c.OK(wire.OpMulti, Multi(Part{wire.OpCheck, PathInt(p, version)})))
+		if len(got) != 1 || got[0].code != want {
+			e.Errorf("check of version %d: %+v, want %v", version, got, want)
+		}
+	}
+}
+
+func getACLErrors(e *Env) {
+	c, p := e.Client(), closed(e, "/n", wire.PermWrite|wire.PermCreate|wire.PermDelete)
+	c.Fails(wire.CodeNoNode, wire.OpGetACL, Str(p+"/none"))
+	c.Fails(wire.CodeNoNode, wire.OpGetACL, Str(p+"/"))
+	c.Fails(wire.CodeNoAuth, wire.OpGetACL, Str(p))
+	q := closed(e, "/admin", wire.PermAdmin)
+	d := wire.NewDecoder(c.OK(wire.OpGetACL, Str(q)).Body)
+	if acls, _ := d.ACLs(); !slices.Contains(acls, digest(31, hashUP)) {
+		e.Errorf("who administers sees %v", acls)
+	}
+	c.Fails(wire.CodeNoAuth, wire.OpGetData, PathFlag(q, false))
+}
+
+func multiSameNode(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Create(p, "", 0)
+	got := multiAnswer(e, c.OK(wire.OpMulti, Multi(
+		Part{wire.OpSetData, SetData(p, []byte("1"), 0)}, Part{wire.OpCheck, PathInt(p, 1)}, Part{wire.OpSetData, SetData(p, []byte("22"), 1)})))
+	if len(got) != 3 || got[0].stat.Version != 1 || got[2].stat.Version != 2 || got[0].stat.Mzxid != got[2].stat.Mzxid || got[0].stat.DataLength != 1 {
+		e.Errorf("results %+v", got)
+	}
+	got = multiAnswer(e, c.OK(wire.OpMulti, Multi(
+		Part{wire.OpSetData, SetData(p, []byte("3"), 2)}, Part{wire.OpSetData, SetData(p, []byte("4"), 2)})))
+	if len(got) != 2 || got[0].code != 0 || got[1].code != wire.CodeBadVersion {
+		e.Errorf("results %+v", got)
+	}
+	if s := c.Stat(p); s.Version != 2 || s.DataLength != 2 {
+		e.Errorf("stat %+v", s)
+	}
+}
+
+func multiBlink(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	o.Do(wire.OpExists, PathFlag(p, true))
+	o.OK(wire.OpGetChildren, PathFlag(e.Path(""), true))
+	o.OK(wire.OpAddWatch, PathInt(p, 0))
+	r := c.OK(wire.OpMulti, Multi(Part{wire.OpCreate, Create(p, nil, 0, wire.OpenACL)}, Part{wire.OpDelete, PathInt(p, 0)}))
+	wantEvents(e, o, Event{wire.EventNodeCreated, p, r.Zxid}, Event{wire.EventNodeChildrenChanged, e.Path(""), r.Zxid}, Event{wire.EventNodeDeleted, p, r.Zxid})
+	if s := c.Stat(e.Path("")); s.Cversion != 2 || s.NumChildren != 0 || s.Pzxid != r.Zxid {
+		e.Errorf("parent %+v", s)
+	}
+}
+
+func multiNoRight(e *Env) {
+	c, p := e.Client(), closed(e, "/n", wire.PermRead)
+	got := multiAnswer(e, c.OK(wire.OpMulti, Multi(Part{wire.OpCreate, Create(e.Path("/x"), nil, 0, wire.OpenACL)}, Part{wire.OpSetData, SetData(p, nil, -1)},
+		Part{wire.OpCheck, PathInt(p, 0)})))
+	if len(got) != 3 || got[0].code != 0 || got[1].code != wire.CodeNoAuth || got[2].code != wire.CodeRuntimeInconsistency {
+		e.Errorf("results %+v", got)
+	}
+	c.Fails(wire.CodeNoNode, wire.OpExists, PathFlag(e.Path("/x"), false))
+}
+
+func multiSequence(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Create(p, "", 0)
+	seq := Part{wire.OpCreate, Create(p+"/s-", nil, wire.FlagPersistentSequential, wire.OpenACL)}
+	got := multiAnswer(e, c.OK(wire.OpMulti, Multi(seq, seq, Part{wire.OpCreate, Create(p+"/plain", nil, 0, wire.OpenACL)}, seq)))
+	if len(got) != 4 || got[0].path != p+"/s-0000000000" || got[1].path != p+"/s-0000000001" || got[3].path != p+"/s-0000000003" {
+		e.Errorf("results %+v", got)
+	}
+	got = multiAnswer(e, c.OK(wire.OpMulti, Multi(seq, Part{wire.OpDelete, PathInt(p+"/none", -1)})))
+	if len(got) != 2 || got[1].code != wire.CodeNoNode {
+		e.Errorf("results %+v", got)
+	}
+	if got := c.Create(p+"/s-", "", wire.FlagPersistentSequential); got != p+"/s-0000000004" {
+		e.Errorf("behind a failed multi: %s", got)
+	}
+}
+
+func multiEphemeral(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	got := multiAnswer(e, c.OK(wire.OpMulti, Multi(Part{wire.OpCreate2, Create(p, nil, wire.FlagEphemeral, wire.OpenACL)})))
+	if len(got) != 1 || got[0].stat.EphemeralOwner != c.Session.SessionID {
+		e.Errorf("results %+v", got)
+	}
+	got = multiAnswer(e, c.OK(wire.OpMulti, Multi(Part{wire.OpCreate, Create(p+"/x", nil, 0, wire.OpenACL)})))
+	if len(got) != 1 || got[0].code != wire.CodeNoChildrenForEphemerals {
+		e.Errorf("results %+v", got)
+	}
+	c.OK(wire.OpCloseSession, nil)
+	e.Another().Fails(wire.CodeNoNode, wire.OpExists, PathFlag(p, false))
+}
+
+func syncOthers(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	for i := range 20 {
+		r := o.OK(wire.OpCreate, Create(fmt.Sprintf("%s%d", p, i), nil, 0, wire.OpenACL))
+		c.Write(append(Request(1, wire.OpSync, Str(p)), Request(2, wire.OpExists, PathFlag(fmt.Sprintf("%s%d", p, i), false))...))
+		if s := c.Reply(); s.Zxid < r.Zxid {
+			e.Errorf("sync answers zxid %x, written under %x", s.Zxid, r.Zxid)
+		}
+		if x := c.Reply(); x.Code != wire.CodeOK {
+			e.Errorf("not there: %v", x.Code)
+		}
+	}
+}
+
+func permsStored(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	list := []wire.ACL{entry(0, "world", "anyone"), entry(-1, "digest", "a:b"), entry(1<<20, "ip", "1.2.3.4"), entry(31, "world", "anyone")}
+	c.OK(wire.OpCreate, Create(p, nil, 0, list))
+	d := wire.NewDecoder(c.OK(wire.OpGetACL, Str(p)).Body)
+	if acls, _ := d.ACLs(); !slices.Equal(acls, list) {
+		e.Errorf("list %v, want %v", acls, list)
+	}
+}
+
+func attachTimeout(e *Env) {
+	s := e.Client().Session
+	for _, x := range []struct{ ask, want int32 }{{10000, 10000}, {1, 4000}, {1 << 30, 40000}, {30000, 30000}} {
+		c := Dial(e, e.Addr)
+		got := c.Connect(wire.ConnectRequest{TimeoutMs: x.ask, SessionID: s.SessionID, Password: s.Password[:]})
+		if got.TimeoutMs != x.want || got.SessionID != s.SessionID || got.Password != s.Password {
+			e.Errorf("asked for %d: %+v", x.ask, got)
+		}
+	}
+}
+
+func attachOldClient(e *Env) {
+	s := e.Client().Session
+	c := Dial(e, e.Addr)
+	c.Write(connectFrame(wire.ConnectRequest{TimeoutMs: 30000, SessionID: s.SessionID, Password: s.Password[:]}))
+	if b := c.Frame(); len(b) != 36 {
+		e.Errorf("%d bytes", len(b))
+	}
+	c = Dial(e, e.Addr)
+	c.Write(connectFrame(wire.ConnectRequest{TimeoutMs: 30000, SessionID: s.SessionID ^ 1, Password: s.Password[:]}))
+	if b := c.Frame(); len(b) != 36 || !bytes.Equal(b[4:16], make([]byte, 12)) || !bytes.Equal(b[20:], make([]byte, 16)) {
+		e.Errorf("refused with %x", b)
+	}
+	c.WantClosed()
+}
+
+func ephemeralAgain(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	first := c.OK(wire.OpCreate2, Create(p, nil, wire.FlagEphemeral, wire.OpenACL))
+	c.OK(wire.OpCloseSession, nil)
+	second := o.OK(wire.OpCreate2, Create(p, nil, wire.FlagEphemeral, wire.OpenACL))
+	if s := o.Stat(p); s.EphemeralOwner != o.Session.SessionID || s.Czxid != second.Zxid || second.Zxid <= first.Zxid {
+		e.Errorf("stat %+v", s)
+	}
+}
+
+func ephemeralContest(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	c.Create(p, "mine", wire.FlagEphemeral)
+	o.Fails(wire.CodeNodeExists, wire.OpCreate, Create(p, []byte("yours"), wire.FlagEphemeral, wire.OpenACL))
+	o.OK(wire.OpExists, PathFlag(p, true))
+	c.OK(wire.OpCloseSession, nil)
+	awaitEvent(e, o, wire.EventNodeDeleted, p)
+	o.Create(p, "yours", wire.FlagEphemeral)
+}
+
+func expiredSession(e *Env) {
+	c, o, p := Dial(e, e.Addr), e.Client(), e.Path("/n")
+	c.Connect(wire.ConnectRequest{TimeoutMs: 4000})
+	c.Create(p, "", wire.FlagEphemeral)
+	o.OK(wire.OpExists, PathFlag(p, true))
+	awaitEvent(e, o, wire.EventNodeDeleted, p)
+	c.Conn.SetWriteDeadline(time.Now().Add(patience))
+	c.Conn.Write(Request(9, wire.OpExists, PathFlag("/", false))) // may fail: the connection is closed by now
+	c.WantClosed()
+}
+
+func pingInPipeline(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Write(slices.Concat(Request(1, wire.OpCreate, Create(p, nil, 0, wire.OpenACL)), Request(-2, wire.OpPing, nil), Request(2, wire.OpExists, PathFlag(p, false)),
+		Request(-2, wire.OpPing, nil), Request(3, wire.OpDelete, PathInt(p, -1))))
+	for i, want := range []int32{1, -2, 2, -2, 3} {
+		if r := c.Reply(); r.Xid != want || r.Code != wire.CodeOK {
+			e.Errorf("answer %d: %+v", i, r)
+		}
+	}
+}
+
+func behindClose(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Write(slices.Concat(Request(1, wire.OpCreate, Create(p, nil, 0, wire.OpenACL)), Request(2, wire.OpExists, PathFlag(p, false)), Request(3, wire.OpCloseSession, nil)))
+	for want := int32(1); want <= 3; want++ {
+		if r := c.Reply(); r.Xid != want || r.Code != wire.CodeOK {
+			e.Errorf("answer %d: %+v", want, r)
+		}
+	}
+	c.WantClosed()
+}
+
+func deepPaths(e *Env) {
+	c, p := e.Client(), e.Path("")
+	for range 200 {
+		p += "/d"
+		c.Create(p, "", 0)
+	}
+	c.Stat(p)
+	if r := c.OK(wire.OpGetAllChildrenNumber, Str(e.Path(""))); !bytes.Equal(r.Body, wire.AppendInt(nil, 200)) {
+		e.Errorf("%x below", r.Body)
+	}
+	c.Fails(wire.CodeNotEmpty, wire.OpDelete, PathInt(e.Path("/d"), -1))
+}
+
+func manyChildren(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Create(p, "", 0)
+	const n = 1000
+	var b []byte
+	for i := range int32(n) {
+		b = append(b, Request(i+1, wire.OpCreate, Create(fmt.Sprintf("%s/%d", p, i), nil, 0, wire.OpenACL))...)
+	}
+	c.Write(b)
+	for range n {
+		if r := c.Reply(); r.Code != wire.CodeOK {
+			e.Fatal(r.Code)
+		}
+	}
+	d := wire.NewDecoder(c.OK(wire.OpGetChildren2, PathFlag(p, false)).Body)
+	names := DecodePaths(&d)
+	slices.Sort(names)
+	if s := DecodeStat(e, d.Rest()); len(slices.Compact(names)) != n || s.NumChildren != n || s.Cversion != n {
+		e.Errorf("%d names, %+v", len(names), s)
+	}
+}
+
+func watchMany(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	c.Create(p, "", 0)
+	c.OK(wire.OpGetData, PathFlag(p, true))
+	c.OK(wire.OpExists, PathFlag(p, true))
+	c.OK(wire.OpGetChildren, PathFlag(p, true))
+	c.OK(wire.OpGetChildren2, PathFlag(p, true))
+	o.OK(wire.OpSetData, SetData(p, nil, -1))
+	o.Create(p+"/k", "", 0)
+	o.OK(wire.OpDelete, PathInt(p+"/k", -1))
+	o.OK(wire.OpDelete, PathInt(p, -1))
+	wantEvents(e, c, Event{Type: wire.EventNodeDataChanged, Path: p}, Event{Type: wire.EventNodeChildrenChanged, Path: p})
+}
+
+func watchGrandchild(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	c.Create(p, "", 0)
+	c.Create(p+"/k", "", 0)
+	c.OK(wire.OpGetChildren, PathFlag(p, true))
+	c.OK(wire.OpGetData, PathFlag(p, true))
+	o.Create(p+"/k/g", "", 0)
+	o.OK(wire.OpSetData, SetData(p+"/k", nil, -1))
+	wantEvents(e, c)
+}
+
+func watchExistsPresent(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	c.Create(p, "", 0)
+	c.OK(wire.OpExists, PathFlag(p, true))
+	r := o.OK(wire.OpDelete, PathInt(p, -1))
+	o.Create(p, "", 0)
+	wantEvents(e, c, Event{wire.EventNodeDeleted, p, r.Zxid})
+}
+
+func watchChildDeleted(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	c.Create(p, "", 0)
+	c.OK(wire.OpGetChildren, PathFlag(p, true))
+	o.OK(wire.OpDelete, PathInt(p, -1))
+	o.Create(p, "", 0)
+	o.Create(p+"/k", "", 0)
+	wantEvents(e, c, Event{Type: wire.EventNodeDeleted, Path: p})
+}
+
+func setWatches2(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	zxid := c.OK(wire.OpSync, Str("/")).Zxid
+	o.Create(p, "", 0) // missed, and never told
+	n := c.Attach()
+	empty := Paths()
+	n.OK(wire.OpSetWatches2, slices.Concat(wire.AppendLong(nil, zxid), empty, empty, empty, Paths(p), Paths(e.Path(""))))
+	wantEvents(e, n)
+	o.OK(wire.OpSetData, SetData(p, nil, -1))
+	o.Create(p+"/k", "", 0)
+	wantEvents(e, n, Event{Type: wire.EventNodeDataChanged, Path: p}, Event{Type: wire.EventNodeCreated, Path: p + "/k"},
+		Event{Type: wire.EventNodeChildrenChanged, Path: p})
+	n.OK(wire.OpCheckWatches, PathInt(p, wire.WatcherPersistent))
+	n.OK(wire.OpCheckWatches, PathInt(e.Path(""), wire.WatcherPersistentRecursive))
+	n.closeSession()
+}
+
+func checkWatchesPath(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Create(p, "", 0)
+	c.OK(wire.OpAddWatch, PathInt(e.Path(""), 1))
+	c.OK(wire.OpCheckWatches, PathInt(e.Path(""), 5))
+	c.Fails(wire.CodeNoWatcher, wire.OpCheckWatches, PathInt(p, 5))
+	c.Fails(wire.CodeNoWatcher, wire.OpRemoveWatches, PathInt(p, 3))
+	e.Another().Fails(wire.CodeNoWatcher, wire.OpCheckWatches, PathInt(e.Path(""), 3)) // another connection's are its own
+	c.OK(wire.OpSetData, SetData(p, nil, -1))
+	wantEvents(e, c, Event{Type: wire.EventNodeDataChanged, Path: p})
+}
+
+func addWatchBoth(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	c.OK(wire.OpAddWatch, PathInt(p, 0))
+	c.OK(wire.OpAddWatch, PathInt(p, 1))
+	c.OK(wire.OpAddWatch, PathInt(p, 0))
+	o.Create(p, "", 0)
+	o.Create(p+"/k", "", 0)
+	wantEvents(e, c, Event{Type: wire.EventNodeCreated, Path: p}, Event{Type: wire.EventNodeCreated, Path: p + "/k"}, Event{Type: wire.EventNodeChildrenChanged, Path: p})
+	c.OK(wire.OpRemoveWatches, PathInt(p, wire.WatcherPersistentRecursive))
+	o.Create(p+"/l", "", 0)
+	wantEvents(e, c, Event{Type: wire.EventNodeChildrenChanged, Path: p})
+}
+
+func recursiveAndOneShot(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	c.Create(p, "", 0)
+	c.OK(wire.OpAddWatch, PathInt(e.Path(""), 1))
+	c.OK(wire.OpGetData, PathFlag(p, true))
+	o.OK(wire.OpSetData, SetData(p, nil, -1))
+	o.OK(wire.OpSetData, SetData(p, nil, -1))
+	wantEvents(e, c, Event{Type: wire.EventNodeDataChanged, Path: p}, Event{Type: wire.EventNodeDataChanged, Path: p})
+	c.Fails(wire.CodeNoWatcher, wire.OpCheckWatches, PathInt(p, wire.WatcherData))
+}
+
+func watchSeveral(e *Env) {
+	o, p := e.Client(), e.Path("/n")
+	o.Create(p, "", 0)
+	var watchers []*Client
+	for range 5 {
+		w := e.Another()
+		w.OK(wire.OpGetData, PathFlag(p, true))
+		watchers = append(watchers, w)
+	}
+	r := o.OK(wire.OpSetData, SetData(p, nil, -1))
+	for _, w := range watchers {
+		wantEvents(e, w, Event{wire.EventNodeDataChanged, p, r.Zxid})
+	}
+}
+
+func removeInTime(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	c.Create(p, "", 0)
+	for range 20 {
+		c.OK(wire.OpGetData, PathFlag(p, true))
+		c.OK(wire.OpRemoveWatches, PathInt(p, wire.WatcherData))
+		o.OK(wire.OpSetData, SetData(p, nil, -1))
+	}
+	wantEvents(e, c)
+}
+
+func createOneEvent(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Create(p, "", 0)
+	c.OK(wire.OpGetChildren, PathFlag(p, true))
+	c.Create(p+"/a", "", 0)
+	c.Create(p+"/b", "", 0)
+	wantEvents(e, c, Event{Type: wire.EventNodeChildrenChanged, Path: p})
+}
+
+func deleteCreateEvents(e *Env) {
+	c, o, p := e.Client(), e.Another(), e.Path("/n")
+	c.Create(p, "", 0)
+	c.OK(wire.OpGetData, PathFlag(p, true))
+	c.OK(wire.OpGetChildren, PathFlag(e.Path(""), true))
+	r := o.OK(wire.OpMulti, Multi(Part{wire.OpDelete, PathInt(p, -1)}, Part{wire.OpCreate, Create(p, nil, 0, wire.OpenACL)}))
+	wantEvents(e, c, Event{wire.EventNodeDeleted, p, r.Zxid}, Event{wire.EventNodeChildrenChanged, e.Path(""), r.Zxid})
+}
+
+func setNull(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Create(p, "x", 0)
+	for version, data := range [][]byte{nil, {}, []byte("y"), nil} {
+		s := DecodeStat(e, c.OK(wire.OpSetData, SetData(p, data, int32(version))).Body)
+		d := wire.NewDecoder(c.OK(wire.OpGetData, PathFlag(p, false)).Body)
+		if got := d.Buffer(); !bytes.Equal(got, data) || (got == nil) != (data == nil) || s.DataLength != int32(len(data)) {
+			e.Errorf("stored %v, got %v, %+v", data, got, s)
+		}
+	}
+}
+
+func allChildrenNumber(e *Env) {
+	c, p := e.Client(), closed(e, "/n", wire.PermCreate)
+	c.Fails(wire.CodeNoAuth, wire.OpGetAllChildrenNumber, Str(p))
+	c.Fails(wire.CodeNoNode, wire.OpGetAllChildrenNumber, Str(p+"/none"))
+	c.Create(p+"/hidden", "", 0)
+	if r := c.OK(wire.OpGetAllChildrenNumber, Str(e.Path(""))); !bytes.Equal(r.Body, wire.AppendInt(nil, 2)) {
+		e.Errorf("%x below, those that may not be read included", r.Body)
+	}
+}
+
+func noEphemerals(e *Env) {
+	r := e.Client().OK(wire.OpGetEphemerals, Str("/"))
+	if !bytes.Equal(r.Body, wire.AppendInt(nil, 0)) {
+		e.Errorf("%x", r.Body)
+	}
+}
+
+func authTwice(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	for range 3 {
+		c.Auth("u:p")
+	}
+	wantIdentities(e, c, "digest:u")
+	c.OK(wire.OpCreate, Create(p, nil, 0, []wire.ACL{entry(31, "auth", ""), entry(1, "auth", ""), entry(31, "auth", "again")}))
+	d := wire.NewDecoder(c.OK(wire.OpGetACL, Str(p)).Body)
+	if acls, _ := d.ACLs(); len(acls) < 2 || acls[0] != digest(31, hashUP) || !slices.Contains(acls, digest(1, hashUP)) {
+		e.Errorf("list %v", acls)
+	}
+}
+
+func ipLists(e *Env) {
+	c := e.Client()
+	for id, want := range map[string]wire.Code{
+		"127.0.0.1": 0, "127.0.0.0/8": 0, "0.0.0.0/0": 0, "10.0.0.0/8": wire.CodeNoAuth, "127.0.0.2": wire.CodeNoAuth, "127.0.0.2/31": wire.CodeNoAuth,
+		"127.0.0.0/30": 0, "::1": wire.CodeNoAuth, "127.0.0.1/32": 0,
+	} {
+		p := e.Path("/n" + fmt.Sprintf("%x", id))
+		c.OK(wire.OpCreate, Create(p, nil, 0, []wire.ACL{entry(31, "ip", id)}))
+		if r := c.Do(wire.OpGetData, PathFlag(p, false)); r.Code != want {
+			e.Errorf("%s: %v, want %v", id, r.Code, want)
+		}
+	}
+}
