@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -16,6 +17,8 @@ type Rule struct {
 	// Name is a pattern of filepath.Match for the last part of the name; "" matches every name. An operation on an open file
 	// goes by the name under which it was opened, a rename by its new name.
 	Name string
+	// Under is a directory below which it must be; "" is everywhere.
+	Under string
 	// Skip lets that many matching operations pass first.
 	Skip int
 	// Times is how many operations are then hit; 0 is all.
@@ -89,6 +92,9 @@ func (f *Faulty) find(op Op, name string) *Rule {
 			if ok, _ := filepath.Match(r.Name, filepath.Base(name)); !ok {
 				continue
 			}
+		}
+		if rel, err := filepath.Rel(r.Under, name); r.Under != "" && (err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator))) {
+			continue
 		}
 		i.seen++
 		if i.seen <= r.Skip || r.Times > 0 && i.seen > r.Skip+r.Times {
