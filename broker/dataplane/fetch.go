@@ -30,12 +30,13 @@ const (
 type fetcher struct {
 	cfg      Config
 	sessions *sessions
+	scale    scale
 	// gate lets fetches that were woken together read in turn, so that the producer that woke them is not last in line.
 	gate *purgatory.Turnstile
 }
 
 func newFetcher(cfg Config) *fetcher {
-	return &fetcher{cfg, newSessions(cfg), purgatory.NewTurnstile(max(1, runtime.GOMAXPROCS(0)/2))}
+	return &fetcher{cfg, newSessions(cfg), newScale(), purgatory.NewTurnstile(max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 func (h *fetcher) handle(ctx context.Context, req *api.Request) (api.Response, error) {
@@ -44,6 +45,10 @@ func (h *fetcher) handle(ctx context.Context, req *api.Request) (api.Response, e
 	if err := f.decode(req.Body, req.Version); err != nil {
 		f.free()
 		return nil, fmt.Errorf("decode Fetch v%d: %w", req.Version, err)
+	}
+	if err := h.scale.weigh(ctx, f, max(len(f.parts), h.sessions.size(f.session))); err != nil {
+		f.free()
+		return nil, err
 	}
 	var began time.Time
 	if metered := h.cfg.Quotas != nil && f.replica < 0 && h.cfg.Quotas.Active(); metered {
@@ -281,7 +286,7 @@ func (f *fetch) enough() bool {
 
 // wait parks the fetch until there may be enough, and reads again, until there is or the time is over.
 func (h *fetcher) wait(ctx context.Context, f *fetch) {
-	deadline := time.Now().Add(time.Duration(f.maxWait) * time.Millisecond)
+	deadline := time.Now().Add(f.patience())
 	for h.waitOnce(ctx, f, time.Until(deadline)) && !f.enough() {
 		continue
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/semaphore"
 
 	"ottla/broker/commitlog"
 	"ottla/broker/partition"
@@ -30,6 +31,9 @@ type fetch struct {
 	code      *kerr.Error   // of the whole request
 	throttle  time.Duration // of the client, as the answer says
 	waited    time.Duration // for records
+
+	weighed *semaphore.Weighted // that the fetch has memory of; nil: it is small
+	weight  int64
 
 	s      *session // the session that the answer belongs to; nil: none
 	full   bool     // the answer names every partition
@@ -183,6 +187,7 @@ func (f *fetch) part(d *decoder, name string, id topic.ID) fetchPart {
 // free gives everything back: log segments first of all.
 func (f *fetch) free() {
 	f.release()
+	f.unweigh()
 	f.answer.free()
 	if cap(f.parts) > pooledMax || cap(f.names) > pooledMax || cap(f.forgotten) > pooledMax {
 		return

@@ -101,7 +101,7 @@ func (q *produce) decode(body []byte, version int16) error {
 			t.name = string(name)
 		}
 		n := d.count(5)
-		if len(q.parts)+n > partitionsMax || len(q.topics) > partitionsMax {
+		if most := partitionsFree + len(body)/partitionBytes; len(q.parts)+n > most || len(q.topics) > most {
 			return errMany
 		}
 		for range n {

@@ -18,14 +18,23 @@ const sessionIdle = 120 * time.Second
 // sessions are the incremental fetch sessions (KIP-227): the broker remembers what a client reads, the client sends changes
 // only, and the answer holds changes only. A session is one client's; the epoch, which counts its requests, keeps a lost or
 // doubled request from going unnoticed.
+//
+// Sessions are bounded in number, and in bytes together: those of consumers and those of followers each have sessionBytesMax.
 type sessions struct {
 	max    int
 	now    func() time.Time
 	random func([]byte) (int, error)
 
-	mu   sync.Mutex
-	byID map[int32]*session
+	mu    sync.Mutex
+	byID  map[int32]*session
+	bytes [2]int // of all sessions; of followers in the second
 }
+
+// sessionBytesMax bounds what sessions remember; a partition takes partBytes and its topic's name.
+const (
+	sessionBytesMax = 128 << 20
+	partBytes       = 320
+)
 
 // session is what one client reads.
 type session struct {
@@ -35,14 +44,16 @@ type session struct {
 	created  time.Time
 
 	// Guarded by sessions.mu.
-	used time.Time
-	size int
+	used  time.Time
+	size  int
+	bytes int
 
 	mu    sync.Mutex
 	epoch int32 // the next one
 	parts map[cacheKey]*cachedPart
 	order []*cachedPart // of the answer; those that had data go to the end, so that all get their turn
 	holes int           // removed parts that are still in order
+	grown int           // bytes of parts
 	moved []*cachedPart // scratch of rotateLocked
 }
 
@@ -97,7 +108,9 @@ func (ss *sessions) begin(f *fetch) *kerr.Error {
 			f.parts = append(f.parts, fetchPart{asked: c.asked, cached: c})
 		}
 	}
-	ss.resized(s, len(s.parts))
+	if !ss.resized(s) {
+		return kerr.FetchSessionIDNotFound // the client begins anew, without a session
+	}
 	if len(s.parts) == 0 {
 		ss.remove(s.id) // nothing left to remember
 		f.full = true
@@ -130,6 +143,7 @@ func (s *session) updateLocked(f *fetch) {
 		key := cacheKey(gone)
 		if c := s.parts[key]; c != nil {
 			c.removed = true
+			s.grown -= partBytes + len(key.name)
 			delete(s.parts, key)
 			s.holes++
 		}
@@ -141,6 +155,7 @@ func (s *session) addLocked(key cacheKey, a asked) *cachedPart {
 	c := &cachedPart{asked: a, hw: -1, start: -1}
 	s.parts[key] = c
 	s.order = append(s.order, c)
+	s.grown += partBytes + len(key.name)
 	return c
 }
 
@@ -243,8 +258,10 @@ func (ss *sessions) create(f *fetch) *session {
 	}
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if len(ss.byID) >= ss.max && !ss.evictLocked(s) {
-		return nil
+	for len(ss.byID) >= ss.max || ss.bytes[s.class()]+s.grown > sessionBytesMax {
+		if !ss.evictLocked(s) {
+			return nil
+		}
 	}
 	for s.id <= 0 || ss.byID[s.id] != nil {
 		var b [4]byte
@@ -254,6 +271,8 @@ func (ss *sessions) create(f *fetch) *session {
 		s.id = int32(binary.BigEndian.Uint32(b[:]) & math.MaxInt32)
 	}
 	ss.byID[s.id] = s
+	s.bytes = s.grown
+	ss.bytes[s.class()] += s.bytes
 	return s
 }
 
@@ -271,9 +290,9 @@ func (ss *sessions) evictLocked(s *session) bool {
 	}
 	switch {
 	case idlest != nil && s.created.Sub(idlest.used) > sessionIdle:
-		delete(ss.byID, idlest.id)
+		ss.removeLocked(idlest.id)
 	case least != nil && least.less(s):
-		delete(ss.byID, least.id)
+		ss.removeLocked(least.id)
 	default:
 		return false
 	}
@@ -287,10 +306,40 @@ func (s *session) less(o *session) bool {
 	return s.size < o.size
 }
 
-func (ss *sessions) resized(s *session, n int) {
+// resized counts what an update has made of a session, whose mutex is held. A session that there is no room for ends: false.
+func (ss *sessions) resized(s *session) bool {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	s.size = n
+	if ss.byID[s.id] != s {
+		return true // it ended meanwhile, and is answered a last time
+	}
+	ss.bytes[s.class()] += s.grown - s.bytes
+	s.size, s.bytes = len(s.parts), s.grown
+	if ss.bytes[s.class()] > sessionBytesMax {
+		ss.removeLocked(s.id)
+		return false
+	}
+	return true
+}
+
+func (s *session) class() int {
+	if s.follower {
+		return 1
+	}
+	return 0
+}
+
+// size is how many partitions a session has; 0 if there is none.
+func (ss *sessions) size(id int32) int {
+	if id == 0 {
+		return 0
+	}
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	if s := ss.byID[id]; s != nil {
+		return s.size
+	}
+	return 0
 }
 
 func (ss *sessions) remove(id int32) {
@@ -299,7 +348,14 @@ func (ss *sessions) remove(id int32) {
 	}
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	delete(ss.byID, id)
+	ss.removeLocked(id)
+}
+
+func (ss *sessions) removeLocked(id int32) {
+	if s := ss.byID[id]; s != nil {
+		ss.bytes[s.class()] -= s.bytes
+		delete(ss.byID, id)
+	}
 }
 
 // answerSession is the session id of the answer.

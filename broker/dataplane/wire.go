@@ -10,11 +10,15 @@ var (
 	errMany = errors.New("request names too many partitions")
 )
 
-// A partition takes nine bytes in a request and hundreds in memory. partitionsMax bounds what a request may name; pooledMax is up
-// to how many the pools keep room for.
+// A partition takes as little as five bytes in a request, and hundreds in memory. A Produce may name partitionsFree and one more for
+// each partitionBytes that it has: no batch is smaller than its header. A Fetch may name partitionsMax; those of more than
+// partitionsSmall wait for their share of memory (see scale). pooledMax is up to how many the pools keep room for.
 const (
-	partitionsMax = 200_000
-	pooledMax     = 1024
+	partitionsFree  = 256
+	partitionBytes  = 64
+	partitionsMax   = 200_000
+	partitionsSmall = 1000
+	pooledMax       = 1024
 )
 
 // decoder reads a request body. The first read beyond its end sets bad, and everything after it reads as zero, so that

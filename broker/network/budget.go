@@ -7,7 +7,8 @@ import "sync"
 // Memory is drawn as bytes arrive, so two half-read requests could each hold what the other waits for. Therefore one
 // connection at a time may draw beyond the limit (the overdraft): its request ends, and with it the wait of the others.
 // If it does not, because its client has stopped sending, the reaper closes it (see Server.reap). In all, at most
-// limit + one request is held.
+// limit + one request is held. What connections have begun to send and not gone on with counts, too, down to the last byte:
+// at twice the limit they are closed as they begin to wait.
 //
 // Ordinary requests leave reserve bytes untouched. Those may be used by the requests between brokers: a produce that waits
 // for its followers must never keep their fetches from being read.
@@ -81,11 +82,31 @@ func (b *budget) repay(c *conn, n int64) {
 	}
 }
 
-// contended says whether some connection waits for memory.
+// hold counts n bytes of a connection that has sent a part of a request and waits for the rest, and asks nobody: they are there
+// already. It returns false when so much is held that this connection must go.
+func (b *budget) hold(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used += n
+	return b.used <= 2*b.limit
+}
+
+// letGo ends hold.
+func (b *budget) letGo(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+	if b.changed != nil {
+		close(b.changed)
+		b.changed = nil
+	}
+}
+
+// contended says whether some connection waits for memory, or more is held than there should be.
 func (b *budget) contended() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.changed != nil
+	return b.changed != nil || b.used > b.limit
 }
 
 // BetweenBrokers says whether the API carries what brokers and controllers say to each other: Fetch, LeaderAndIsr, StopReplica,

@@ -64,3 +64,29 @@ func TestStalledHolderIsClosed(t *testing.T) {
 	expect(t, c, 2, "test/"+body)
 	expectClosed(t, stalled)
 }
+
+// Parts of requests count however small they are; at twice the budget, who begins to wait with one is closed, and who does not is
+// served.
+func TestSmallPartsAreBounded(t *testing.T) {
+	both(t, func(t *testing.T, portable bool) {
+		s := start(t, portable, []api.Entry{echo(3, 0, 8)}, func(c *Config) {
+			c.InFlightBytes, c.ReservedBytes, c.RequestTimeout = 1<<20, 1<<10, time.Minute
+		})
+		part := frame(3, 0, 1, string(bytes.Repeat([]byte("x"), 60_000)))[:50_000]
+		for range 100 { // five times the budget
+			c := dial(t, s)
+			if _, err := c.Write(part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, "most are closed", func() bool { return s.Connections() <= 2<<20/50_000+1 })
+		s.budget.mu.Lock()
+		if s.budget.used > 2<<20 {
+			t.Errorf("%d bytes are held", s.budget.used)
+		}
+		s.budget.mu.Unlock()
+		if !portable { // there any request may have to be waited for in parts
+			ask(t, dial(t, s))
+		}
+	})
+}

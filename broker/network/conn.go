@@ -40,6 +40,7 @@ type conn struct {
 	in       *buffer
 	r, w     int
 	drawn    int64 // of srv.budget, for in
+	parked   int64 // likewise, while it waits with a part of a request
 	reading  rawRead
 	received time.Time
 
@@ -299,7 +300,7 @@ func (c *conn) shrink(frame []byte) []byte {
 
 // runSweep serves this request and all whole ones of the same API and behind it in the buffer.
 func (c *conn) runSweep(h header, rt *route, frame []byte) error {
-	n, most := 0, sweepMax
+	n, most, bytes := 0, sweepMax, 0
 	if limited := c.srv.cfg.Limited; limited != nil && limited(&c.info, h.clientID) {
 		most = 1 // each may be the one to be throttled for, before the next is run
 		if err := c.pending.drained(c.dead); err != nil {
@@ -315,7 +316,7 @@ func (c *conn) runSweep(h header, rt *route, frame []byte) error {
 		c.headers[n] = h
 		c.consumeSwept(frame)
 		n++
-		if n == most {
+		if bytes += len(frame); n == most || bytes > readAhead {
 			break
 		}
 		var err error

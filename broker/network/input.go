@@ -2,6 +2,7 @@ package network
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 )
@@ -26,6 +27,7 @@ func (c *conn) fill() error {
 		n, err = c.fillPortable()
 	}
 	c.since.Store(0)
+	c.unpark()
 	c.w += n
 	if n == 0 && err == nil {
 		err = io.EOF
@@ -90,9 +92,17 @@ func (c *conn) releaseIn() {
 }
 
 // park is called when there is nothing to read now: it lets go of the memory that the wait does not need.
-func (c *conn) park() {
+func (c *conn) park() error {
 	c.trim()
-	c.wait(c.in != nil)
+	return c.wait(c.in != nil)
+}
+
+// unpark ends wait.
+func (c *conn) unpark() {
+	if c.parked > 0 {
+		c.srv.budget.letGo(c.parked)
+		c.parked = 0
+	}
 }
 
 // trim lets go of memory that holds nothing.
@@ -108,10 +118,19 @@ func (c *conn) trim() {
 	}
 }
 
-// wait notes for the reaper that the connection waits for bytes.
-func (c *conn) wait(partial bool) {
+var errHoarded = errors.New("too much memory is held by requests that were begun and not ended")
+
+// wait notes for the reaper that the connection waits for bytes, and counts those that it holds. It fails when that is too much.
+func (c *conn) wait(partial bool) error {
+	if partial {
+		c.parked = min(int64(len(c.in.b)), bufferBase) // what is beyond is drawn
+		if !c.srv.budget.hold(c.parked) {
+			return errHoarded
+		}
+	}
 	c.partial.Store(partial)
 	c.since.Store(int64(c.srv.elapsed()))
+	return nil
 }
 
 // fillPortable reads where there are no raw calls. Without a buffer it waits for a length word first.
@@ -119,7 +138,9 @@ func (c *conn) fillPortable() (int, error) {
 	if c.r == c.w {
 		c.releaseIn()
 	}
-	c.wait(c.in != nil)
+	if err := c.wait(c.in != nil); err != nil {
+		return 0, err
+	}
 	if c.in == nil {
 		var length [frameHeader]byte
 		n, err := io.ReadFull(c.nc, length[:])

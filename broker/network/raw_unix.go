@@ -32,6 +32,7 @@ func (c *conn) fillRaw() (int, error) {
 
 // tryRead reads without waiting; false means wait until readable and call again.
 func (c *conn) tryRead(fd uintptr) bool {
+	c.unpark()
 	if c.in == nil {
 		c.in, c.r, c.w = getBuffer(bufferBase), 0, 0
 	} else if len(c.in.b) < bufferBase {
@@ -43,7 +44,9 @@ func (c *conn) tryRead(fd uintptr) bool {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
-			c.park()
+			if c.reading.err = c.park(); c.reading.err != nil {
+				return true
+			}
 			return false
 		case nil:
 			c.reading.n = n
