@@ -25,11 +25,6 @@ const (
 	superDigest = "DigestAuthenticationProvider.superDigest=super:xQJmxLMiHGwaqBvst5y6rkB6HQs="
 )
 
-// withFlags puts options of the JVM into the command of one.
-func withFlags(command []string, flags ...string) []string {
-	return slices.Insert(slices.Clone(command), 1, flags...)
-}
-
 // jaas writes a login configuration with the users of the server and one client's login.
 func jaas(t testing.TB, dir, user string) string {
 	t.Helper()
