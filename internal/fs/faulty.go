@@ -32,6 +32,9 @@ type Rule struct {
 	Swallow bool
 	// Stall holds the operation back until it is closed; then Err and Swallow apply, or it is done.
 	Stall <-chan struct{}
+	// Gate is asked about each operation that is hit, and may block: Err, Short and Swallow of what it returns apply in place of the
+	// rule's. So a test can let operations of many goroutines happen one at a time, in an order that it chooses.
+	Gate func(op Op, name string) Rule
 }
 
 // Injected is a rule at work in a Faulty.
@@ -79,8 +82,23 @@ func (f *Faulty) Inject(r Rule) *Injected {
 	return i
 }
 
-// find counts the operation and returns the rule that hits it, or nil.
+// find counts the operation and returns the rule that hits it, or nil, once the rule lets it go on.
 func (f *Faulty) find(op Op, name string) *Rule {
+	r := f.match(op, name)
+	if r == nil {
+		return nil
+	}
+	if r.Stall != nil {
+		<-r.Stall
+	}
+	if r.Gate != nil {
+		asked := r.Gate(op, name)
+		return &asked
+	}
+	return r
+}
+
+func (f *Faulty) match(op Op, name string) *Rule {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, i := range f.rules {
@@ -112,9 +130,6 @@ func (f *Faulty) do(op Op, name string, fn func() error) error {
 	if r == nil {
 		return fn()
 	}
-	if r.Stall != nil {
-		<-r.Stall
-	}
 	if r.Err != nil {
 		return pathErr(op, name, r.Err)
 	}
@@ -131,9 +146,6 @@ func (f *Faulty) OpenFile(name string, flag int, perm fs.FileMode) (File, error)
 		op = OpCreate
 	}
 	if r := f.find(op, name); r != nil {
-		if r.Stall != nil {
-			<-r.Stall
-		}
 		if r.Err != nil {
 			return nil, pathErr(op, name, r.Err)
 		}
@@ -211,9 +223,6 @@ func (f *faultyFile) ReadAt(p []byte, off int64) (n int, err error) {
 	if r == nil {
 		return f.File.ReadAt(p, off)
 	}
-	if r.Stall != nil {
-		<-r.Stall
-	}
 	if r.Err == nil {
 		return f.File.ReadAt(p, off)
 	}
@@ -238,9 +247,6 @@ func (f *faultyFile) write(bufs [][]byte, off int64, all func() (int64, error)) 
 	r := f.f.find(OpWrite, f.Name())
 	if r == nil {
 		return all()
-	}
-	if r.Stall != nil {
-		<-r.Stall
 	}
 	if r.Err == nil && !r.Swallow {
 		return all()
