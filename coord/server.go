@@ -7,7 +7,7 @@ import (
 	"iter"
 	"net"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -28,6 +28,8 @@ type Options struct {
 	FS fs.FS
 	// Now is the wall clock; nil is time.Now.
 	Now func() time.Time
+	// Listener is where clients connect; nil listens on the configured port. The server closes it, also when New fails.
+	Listener net.Listener
 	// Checkpoints is where the checkpoint is kept; nil is bbolt in the data directory. Must be set with an FS that is not the
 	// operating system's.
 	Checkpoints store.Checkpoints
@@ -45,15 +47,16 @@ type Server struct {
 	clients  *server.Server
 	ensemble *ensemble.Ensemble
 
-	closing sync.Once
+	closing atomic.Bool
 	closed  chan struct{} // closed when Close has begun
-	err     error         // of closing
+	stopped chan struct{} // closed when it is over, with err set
+	err     error
 }
 
 // New recovers the data and takes the port; Serve comes next. If it fails nothing is left open. The error says what is wrong, what
 // would happen otherwise, and how to mend it.
 func New(o Options) (_ *Server, err error) {
-	s := &Server{o: o, cfg: o.Config, closed: make(chan struct{})}
+	s := &Server{o: o, cfg: o.Config, closed: make(chan struct{}), stopped: make(chan struct{})}
 	s.setDefaults()
 	defer func() {
 		if err != nil {
@@ -158,10 +161,12 @@ func (s *Server) serveClients() error {
 // Close disconnects the clients, whose sessions live on in the log, makes a last checkpoint and stops. It returns after all of that, also when
 // called more than once.
 func (s *Server) Close() error {
-	s.closing.Do(func() {
+	if s.closing.CompareAndSwap(false, true) {
 		close(s.closed)
 		s.err = s.stop()
-	})
+		close(s.stopped)
+	}
+	<-s.stopped
 	return s.err
 }
 
@@ -189,6 +194,10 @@ func (s *Server) setDefaults() {
 }
 
 func (s *Server) listen() error {
+	if s.o.Listener != nil {
+		s.listener = s.o.Listener
+		return nil
+	}
 	l, err := net.Listen("tcp", s.cfg.Addr())
 	if err != nil {
 		return explainListen(err, "clientPort", s.cfg.ClientPort, s.cfg.ClientPortAddress)

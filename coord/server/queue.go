@@ -126,10 +126,11 @@ func (c *conn) sentLocked(size int) {
 }
 
 // WatchEvent implements watch.Watcher: it queues the event unless the client may not read the node.
+// Behind the answer to its closeSession a client hears of nothing more.
 func (c *conn) WatchEvent(e *watch.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead || c.overrun || !acl.Allowed(e.ACL, wire.PermRead, c.watchAuth) && !c.srv.cfg.SkipACL {
+	if c.dead || c.finished || c.overrun || !acl.Allowed(e.ACL, wire.PermRead, c.watchAuth) && !c.srv.cfg.SkipACL {
 		return
 	}
 	if c.queuedLocked() > outHard {
