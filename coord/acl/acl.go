@@ -119,18 +119,23 @@ func (s Schemes) proven(scheme string) bool {
 	return false
 }
 
-// Fix is the list that a create or setACL stores: without duplicates, "auth" replaced by what the connection has proven. Any other code than
-// CodeOK is why the list may not be stored.
-func Fix(acls []wire.ACL, auth []byte, schemes Schemes) (fixed []wire.ACL, code wire.Code) {
+// Fix is the list that a create or setACL stores: without duplicates, "auth" replaced by what the connection has proven. ok is
+// false if the list may not be stored.
+func Fix(acls []wire.ACL, auth []byte, schemes Schemes) (fixed []wire.ACL, ok bool) {
 	if len(acls) == 1 && acls[0] == wire.OpenACL[0] {
-		return wire.OpenACL, wire.CodeOK
+		return wire.OpenACL, true
 	}
 	for i, a := range acls {
+		if a.Null {
+			return nil, false
+		}
 		if slices.Contains(acls[:i], a) {
 			continue
 		}
 		switch {
-		case a.Scheme == schemeAuth: // whatever the id, which some clients send as null
+		case a.ID == wire.WorldAnyone:
+			fixed = append(fixed, a)
+		case a.Scheme == schemeAuth:
 			n := len(fixed)
 			eachIdentity(auth, func(scheme, id []byte) bool {
 				if schemes.proven(string(scheme)) {
@@ -139,30 +144,27 @@ func Fix(acls []wire.ACL, auth []byte, schemes Schemes) (fixed []wire.ACL, code 
 				return true
 			})
 			if len(fixed) == n {
-				return nil, wire.CodeInvalidACL
+				return nil, false
 			}
-		case a.NullScheme, a.Scheme != wire.WorldAnyone.Scheme && a.Scheme != SchemeIP && !schemes.proven(a.Scheme):
-			return nil, wire.CodeInvalidACL
-		case a.NullID:
-			return nil, wire.CodeMarshallingError // as ZooKeeper, which stumbles over it
-		case a.ID != wire.WorldAnyone && !validID(a.ID):
-			return nil, wire.CodeInvalidACL
-		default:
+		case validID(a.ID, schemes):
 			fixed = append(fixed, a)
+		default:
+			return nil, false
 		}
 	}
-	if len(fixed) == 0 {
-		return nil, wire.CodeInvalidACL
-	}
-	return fixed, wire.CodeOK
+	return fixed, len(fixed) > 0
 }
 
 // validID says whether the id is one that its scheme could match.
-func validID(id wire.ID) bool {
-	switch id.Scheme {
-	case SchemeIP:
+func validID(id wire.ID, schemes Schemes) bool {
+	if id.Scheme == SchemeIP {
 		_, ok := parseNet(id.ID)
 		return ok
+	}
+	if !schemes.proven(id.Scheme) {
+		return false
+	}
+	switch id.Scheme {
 	case SchemeSASL:
 		// The name of a Kerberos principal, which has at most one @ and before it at most one slash; without an @, anything.
 		name, realm, ok := strings.Cut(id.ID, "@")
