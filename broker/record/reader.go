@@ -78,8 +78,8 @@ func (r *Reader) release() {
 	if r.dec != nil {
 		r.dec.release()
 		r.dec = nil
-		r.stream.src = nil
 	}
+	r.stream.release()
 }
 
 // Entry describes the entry that the last record came from.

@@ -3,6 +3,7 @@ package record
 import (
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -25,6 +26,12 @@ func DecompressMax(messageBytesMax int) int64 {
 // streamBuffer is the size that a stream's buffer begins with and, between uses, is kept at.
 const streamBuffer = 16 << 10
 
+// giant is held by the stream that has a record of more than giantMin in its buffer: one at a time, since a small request may hold
+// such a record. Others wait for their turn, which comes: whoever has it reads, and waits for nobody.
+var giant sync.Mutex
+
+const giantMin = 2 << 20
+
 // stream reads lengths and bodies from a decoder, through a buffer that grows with the bytes that arrive and not with those
 // that a length claims. What next returns is valid until the following call.
 type stream struct {
@@ -32,6 +39,8 @@ type stream struct {
 	buf  []byte
 	r, w int   // buf[r:w] is unread
 	left int64 // bytes that src may still give
+	most int   // size that buf may grow to
+	big  bool  // it holds giant
 	err  error // of src; io.EOF at its end
 }
 
@@ -40,8 +49,19 @@ func (s *stream) reset(src io.Reader, limit int64) {
 	if cap(s.buf) > 8*streamBuffer || s.buf == nil {
 		s.buf = make([]byte, streamBuffer)
 	}
-	*s = stream{src: src, buf: s.buf, left: limit}
+	*s = stream{src: src, buf: s.buf, left: limit, most: int(max(limit, streamBuffer))}
 }
+
+// release ends the reading of src.
+func (s *stream) release() {
+	s.src = nil
+	if s.big {
+		s.big, s.buf = false, nil
+		giant.Unlock()
+	}
+}
+
+var errGrows = fmt.Errorf("%w: compressed data grows beyond the limit", kerr.MessageTooLarge)
 
 // fill makes at least n unread bytes available, or says with false that src has no more; s.err has the reason.
 func (s *stream) fill(n int) bool {
@@ -54,14 +74,22 @@ func (s *stream) fill(n int) bool {
 			s.r = 0
 		}
 		if s.w == len(s.buf) {
-			grown := make([]byte, 2*len(s.buf))
+			if len(s.buf) >= giantMin && !s.big {
+				giant.Lock()
+				s.big = true
+			}
+			if len(s.buf) >= s.most { // the record alone is beyond the limit
+				s.err, s.w = errGrows, s.r
+				return false
+			}
+			grown := make([]byte, min(2*len(s.buf), s.most))
 			copy(grown, s.buf)
 			s.buf = grown
 		}
 		got, err := s.src.Read(s.buf[s.w:])
 		s.w += got
 		if s.left -= int64(got); s.left < 0 {
-			err = fmt.Errorf("%w: compressed data grows beyond the limit", kerr.MessageTooLarge)
+			err = errGrows
 			s.w = s.r
 		} else if err != nil && err != io.EOF {
 			err = undecodable(err)
