@@ -25,7 +25,7 @@ func java(t testing.TB, set, class string, args ...string) []string {
 	command := []string{"java", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true", "-Dpeers.level=WARN",
 		"-Dlog4j.configuration=" + conf + "log4j.properties", "-Dlog4j2.configurationFile=" + conf + "log4j2.properties",
 		"-Dlogback.configurationFile=" + conf + "logback.xml"}
-	command = append(command, archives.use(dir, class)...)
+	command = append(command, archives.use(dir, filepath.Base(class))...)
 	return append(append(command, "-cp", strings.Join(jars, ":"), class), args...)
 }
 

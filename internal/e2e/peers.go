@@ -57,9 +57,24 @@ var tools = map[string][]string{
 	"kafka-console-producer":    {"org.apache.kafka.tools.ConsoleProducer", "kafka.tools.ConsoleProducer"},
 	"kafka-console-consumer":    {"org.apache.kafka.tools.consumer.ConsoleConsumer", "kafka.tools.ConsoleConsumer"},
 	"kafka-get-offsets":         {"org.apache.kafka.tools.GetOffsetShell", "kafka.tools.GetOffsetShell"},
-	"kafka-producer-perf-test":  {"org.apache.kafka.tools.ProducerPerformance"},
+	"kafka-delete-records":      {"org.apache.kafka.tools.DeleteRecordsCommand", "kafka.admin.DeleteRecordsCommand"},
+	"kafka-log-dirs":            {"org.apache.kafka.tools.LogDirsCommand", "kafka.admin.LogDirsCommand"},
+	"kafka-dump-log":            {"org.apache.kafka.tools.DumpLogSegments", "kafka.tools.DumpLogSegments"},
+	"kafka-leader-election":     {"org.apache.kafka.tools.LeaderElectionCommand", "kafka.admin.LeaderElectionCommand"},
 	"kafka-broker-api-versions": {"org.apache.kafka.tools.BrokerApiVersionsCommand", "kafka.admin.BrokerApiVersionsCommand"},
+	"kafka-producer-perf-test":  {"org.apache.kafka.tools.ProducerPerformance"},
+	"kafka-consumer-perf-test":  {"org.apache.kafka.tools.ConsumerPerformance", "kafka.tools.ConsumerPerformance"},
+	"kafka-e2e-latency":         {"org.apache.kafka.tools.EndToEndLatency", "kafka.tools.EndToEndLatency"},
+	"kafka-verifiable-producer": {"org.apache.kafka.tools.VerifiableProducer"},
+	"kafka-verifiable-consumer": {"org.apache.kafka.tools.VerifiableConsumer"},
+	"kafka-transactions":        {"org.apache.kafka.tools.TransactionsCommand"},
+	"kafka-client-metrics":      {"org.apache.kafka.tools.ClientMetricsCommand"},
+	"kafka-delegation-tokens":   {"org.apache.kafka.tools.DelegationTokenCommand", "kafka.admin.DelegationTokenCommand"},
+	"kafka-features":            {"org.apache.kafka.tools.FeatureCommand", "kafka.admin.FeatureCommand"},
+	"kafka-cluster":             {"org.apache.kafka.tools.ClusterTool", "kafka.tools.ClusterTool"},
+	"kafka-acls":                {"org.apache.kafka.tools.AclCommand", "kafka.admin.AclCommand"},
 	"zkCli":                     {"org.apache.zookeeper.ZooKeeperMain"},
+	"zookeeper-shell":           {"org.apache.zookeeper.ZooKeeperMainWithTlsSupportForKafka", "org.apache.zookeeper.ZooKeeperMain"},
 }
 
 // Apache is the command of an Apache tool: Apache(t, "kafka-4", "kafka-topics", "--list", …). The process is the JVM itself:
@@ -67,17 +82,7 @@ var tools = map[string][]string{
 func Apache(t testing.TB, set, tool string, args ...string) []string {
 	t.Helper()
 	Peers(t, set)
-	classes, err := os.ReadFile(filepath.Join(peersDir(), set, "classes"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, class := range tools[tool] {
-		if strings.Contains(string(classes), "\n"+class+"\n") {
-			return java(t, set, class, args...)
-		}
-	}
-	t.Fatalf("no tool %s in %s", tool, set)
-	return nil
+	return java(t, set, classOf(t, set, tool), args...)
 }
 
 // Node is the command of a program of testdata/js.
