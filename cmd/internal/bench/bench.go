@@ -22,7 +22,7 @@ func Command() *cobra.Command {
 the server sets the pace. With --rate requests are sent at fixed times, and latency counts from the time at which a request was
 due, so that a stall shows in every request that it delayed.`,
 	}
-	cmd.AddCommand(produce(), consume(), roundtrip(), zooKeeper())
+	cmd.AddCommand(produce(), consume(), roundtrip(), requestCommand(), zooKeeper())
 	return cmd
 }
 

@@ -23,6 +23,8 @@ type Result struct {
 	Records    float64 `json:"recordsPerSecond,omitempty"`
 	Bytes      float64 `json:"bytesPerSecond,omitempty"`
 	Latency    Latency `json:"latencyMicros"`
+	Timeout    float64 `json:"sessionTimeoutSeconds,omitempty"`
+	Expired    float64 `json:"expiredAfterSeconds,omitempty"` // from the end of the connections until the last session was gone
 
 	what string // an operation
 }
@@ -63,6 +65,9 @@ func (r *Result) print(w io.Writer, asJSON bool) error {
 	fmt.Fprintf(w, "%s   in %.1f s\n", output.Heading(w, line), r.Seconds)
 	l := r.Latency
 	fmt.Fprintf(w, "  latency  p50 %s  p90 %s  p99 %s  p99.9 %s  max %s\n", duration(l.P50), duration(l.P90), duration(l.P99), duration(l.P999), duration(l.Max))
+	if r.Expired > 0 {
+		fmt.Fprintf(w, "  expired  %.2f s after the connections were closed, with a session timeout of %.3g s\n", r.Expired, r.Timeout)
+	}
 	if r.Rate > 0 && r.PerSecond < .98*r.Rate {
 		fmt.Fprintf(w, "  %s\n", output.Warning("the server did not keep up with the rate: latency grows with the length of the run"))
 	}

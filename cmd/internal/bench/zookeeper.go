@@ -31,28 +31,34 @@ type zkLoad struct {
 	root string // of what is made for the run
 }
 
-var zkOps = []string{"get", "set", "create", "exists", "watch"}
+var zkOps = []string{"get", "set", "create", "exists", "watch", "session"}
 
 func zooKeeper() *cobra.Command {
 	var l zkLoad
 	cmd := &cobra.Command{
-		Use: "zk", Short: "Read, set, create and watch ZooKeeper nodes", Args: cobra.NoArgs,
-		Long: `Read (--op get, exists), set or create nodes with many requests outstanding, or (--op watch) set one node that every connection
-watches, and measure until each has its event.`,
-		Example: "  ottla bench zk --op set\n  ottla bench zk --op watch -c 500",
+		Use: "zk", Short: "Read, set, create and watch ZooKeeper nodes, open and expire sessions", Args: cobra.NoArgs,
+		Long: `Read (--op get, exists), set or create nodes with many requests outstanding. With --op watch every connection watches --keys nodes (1
+if not said otherwise), which are set, and it is measured until each watch has its event. With --op session a session is opened on
+each connection, then all connections are closed, and the time is taken until the server has expired the sessions.
+
+Apache ZooKeeper takes 60 connections from one address unless maxClientCnxns=0.`,
+		Example: "  ottla bench zk --op set\n  ottla bench zk --op watch -c 5000\n  ottla bench zk --op watch -c 1000 --keys 100\n  ottla bench zk --op session -c 10000 --session-timeout 6s",
 	}
 	l.flags(cmd.Flags(), 16)
 	f := cmd.Flags()
 	l.ZooKeeper.Flags(f)
-	f.StringVar(&l.op, "op", "get", "`operation`: get, set, create, exists or watch")
+	f.StringVar(&l.op, "op", "get", "`operation`: get, set, create, exists, watch or session")
 	f.IntVar(&l.size, "size", 100, "`bytes` of data in a node")
-	f.IntVar(&l.keys, "keys", 1000, "`nodes` to read or set")
+	f.IntVar(&l.keys, "keys", 1000, "`nodes` to read, set or watch")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := l.check(); err != nil {
 			return err
 		}
 		if !slices.Contains(zkOps, l.op) {
 			return output.Usagef("--op %s: want %s", l.op, strings.Join(zkOps, ", "))
+		}
+		if l.op == "watch" && !cmd.Flags().Changed("keys") {
+			l.keys = 1
 		}
 		if l.keys < 1 || l.keys > 1e6 || l.size < 0 || l.size > 1<<20 {
 			return output.Usagef("--keys must be from 1 to a million, --size at most 1 MiB")
@@ -65,7 +71,9 @@ watches, and measure until each has its event.`,
 func (l *zkLoad) run(cmd *cobra.Command) error {
 	ctx, stop := l.context(cmd)
 	defer stop()
-	t, err := l.Open(ctx)
+	own := l.ZooKeeper
+	own.SessionTimeout = 0 // --session-timeout is for those that are measured
+	t, err := own.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,13 +94,18 @@ func (l *zkLoad) run(cmd *cobra.Command) error {
 		return err
 	}
 	r := Result{Op: "zk " + l.op, Server: l.Connect, Detail: fmt.Sprintf("%d bytes", l.size), what: l.op + "s"}
-	if l.op == "watch" {
+	switch l.op {
+	case "watch":
 		l.outstanding, r.what = 1, "events"
+		r.Detail = fmt.Sprintf("%d nodes of %d bytes", l.keys, l.size)
 		return l.watch(ctx, cmd, t, servers, r)
+	case "session":
+		r.Detail = "an ephemeral node each"
+		return l.sessions(ctx, cmd, t, servers, r)
 	}
 	var pipes []*pipe
 	for i := range l.connections {
-		c, err := session(ctx, servers[i%len(servers)], l.SessionTimeout)
+		c, _, err := session(ctx, servers[i%len(servers)], l.SessionTimeout)
 		if err != nil {
 			return err
 		}
@@ -131,16 +144,17 @@ func each(n int, f func(i int) error) error {
 	return first
 }
 
-func (l *zkLoad) key(i int) string { return fmt.Sprintf("%s/k%07d", l.root, i) }
+// keyDigits is how many digits a node's name ends with.
+const keyDigits = 7
+
+func (l *zkLoad) key(i int) string { return fmt.Sprintf("%s/k%0*d", l.root, keyDigits, i) }
 
 // plant makes the nodes that are read or set.
 func (l *zkLoad) plant(t *client.Tree) error {
 	n := l.keys
 	switch l.op {
-	case "create":
+	case "create", "session":
 		return nil
-	case "watch":
-		n = 1
 	}
 	return each(n, func(i int) error {
 		_, err := t.Create(l.key(i), make([]byte, l.size), 0, zk.WorldACL(zk.PermAll))
@@ -158,17 +172,17 @@ func (l *zkLoad) clean(t *client.Tree) {
 	_ = t.Delete(l.root, -1)
 }
 
-// session opens a connection and its session.
-func session(ctx context.Context, address string, timeout time.Duration) (net.Conn, error) {
+// session opens a connection and its session, and returns the timeout that the server granted.
+func session(ctx context.Context, address string, timeout time.Duration) (net.Conn, time.Duration, error) {
 	d := net.Dialer{Timeout: 10 * time.Second}
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	b := wire.AppendConnectRequest(nil, &wire.ConnectRequest{TimeoutMs: int32(timeout.Milliseconds()), Password: make([]byte, wire.PasswordSize)})
 	if _, err := c.Write(b); err != nil {
 		c.Close()
-		return nil, err
+		return nil, 0, err
 	}
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	p := newPipe(c, nil, 1)
@@ -181,9 +195,10 @@ func session(ctx context.Context, address string, timeout time.Duration) (net.Co
 	}
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("session with %s: %w", address, err)
+		return nil, 0, fmt.Errorf("session with %s: %w", address, err)
 	}
-	return c, c.SetDeadline(time.Time{})
+	granted := time.Duration(binary.BigEndian.Uint32(frame[4:])) * time.Millisecond
+	return c, granted, c.SetDeadline(time.Time{})
 }
 
 // nodes is the exchange of a connection that works on nodes.
@@ -243,11 +258,5 @@ func (x *nodes) next(b []byte, _ time.Time) []byte {
 }
 
 func (x *nodes) answer(frame []byte) (records, bytes int, err error) {
-	if len(frame) < 16 {
-		return 0, 0, errShort
-	}
-	if code := wire.Code(int32(binary.BigEndian.Uint32(frame[12:]))); code != wire.CodeOK {
-		return 0, 0, code
-	}
-	return 0, x.size, nil
+	return 0, x.size, accepted(frame, nil)
 }

@@ -53,6 +53,9 @@ func plainName(program string) string {
 	return name
 }
 
+// dialect is what the tools say of their version: that of Apache Kafka whose options they take.
+const dialect = "3.9 (Ottla)"
+
 // command is the one that the program's own name asks for, else ottla.
 func command(program string) *cobra.Command {
 	name := plainName(program)
@@ -60,6 +63,8 @@ func command(program string) *cobra.Command {
 		cmd := build()
 		cmd.Use = name + strings.TrimPrefix(cmd.Use, strings.Fields(cmd.Use)[0])
 		cmd.CompletionOptions.DisableDefaultCmd = true
+		cmd.Version = dialect
+		cmd.SetVersionTemplate("{{.Version}}\n")
 		finish(cmd)
 		cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return errors.Unwrap(usage(cmd, err)) }) // status 1, as Apache's
 		return cmd

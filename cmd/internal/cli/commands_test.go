@@ -103,11 +103,15 @@ func TestBench(t *testing.T) {
 		"ottla bench consume -b {K} -c 2 --fill 1",
 		"ottla bench roundtrip -b {K} -c 2 --rate 100",
 		"ottla bench roundtrip -b {K} -c 1",
+		"ottla bench request -b {K} -c 2",
+		"ottla bench request -b {K} -c 1 --api metadata --partitions 5",
 		"ottla bench zk -z {Z} -c 2 --keys 10",
 		"ottla bench zk -z {Z} -c 2 --keys 10 --op set",
 		"ottla bench zk -z {Z} -c 2 --op create --rate 100",
 		"ottla bench zk -z {Z} -c 2 --op exists --keys 5",
 		"ottla bench zk -z {Z} -c 5 --op watch",
+		"ottla bench zk -z {Z} -c 5 --op watch --keys 3",
+		"ottla bench zk -z {Z} -c 20 --op session --session-timeout 100ms",
 	} {
 		var r result
 		var got bench.Result

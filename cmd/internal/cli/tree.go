@@ -6,12 +6,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ottla/cmd/internal/acl"
 	"ottla/cmd/internal/bench"
+	"ottla/cmd/internal/cluster"
 	"ottla/cmd/internal/config"
 	"ottla/cmd/internal/console"
 	"ottla/cmd/internal/group"
 	"ottla/cmd/internal/links"
 	"ottla/cmd/internal/output"
+	"ottla/cmd/internal/perf"
 	"ottla/cmd/internal/serve"
 	"ottla/cmd/internal/topic"
 	"ottla/cmd/internal/version"
@@ -19,17 +22,36 @@ import (
 )
 
 // named are the commands that the binary is when it is called by their name, with or without an ending.
-var named = map[string]func() *cobra.Command{
-	"kafka-console-producer": console.KafkaConsoleProducer,
-	"kafka-console-consumer": console.KafkaConsoleConsumer,
-	"kafka-consumer-groups":  group.KafkaConsumerGroups,
-	"kafka-configs":          config.KafkaConfigs,
-	"zookeeper-shell":        zk.Shell,
-	"kafka-topics":           topic.KafkaTopics,
-	"kafka-server-stop":      serve.KafkaServerStop,
-	"zookeeper-server-stop":  serve.ZooKeeperServerStop,
-	"kafka-server-start":     serve.KafkaServerStart,
-	"zookeeper-server-start": serve.ZooKeeperServerStart,
+var named map[string]func() *cobra.Command
+
+func init() { // kafka-run-class looks the others up
+	named = map[string]func() *cobra.Command{
+		"kafka-acls":                acl.KafkaACLs,
+		"kafka-broker-api-versions": cluster.KafkaBrokerAPIVersions,
+		"kafka-cluster":             cluster.KafkaCluster,
+		"kafka-configs":             config.KafkaConfigs,
+		"kafka-console-consumer":    console.KafkaConsoleConsumer,
+		"kafka-console-producer":    console.KafkaConsoleProducer,
+		"kafka-consumer-groups":     group.KafkaConsumerGroups,
+		"kafka-consumer-perf-test":  perf.KafkaConsumerPerfTest,
+		"kafka-delete-records":      topic.KafkaDeleteRecords,
+		"kafka-e2e-latency":         perf.KafkaE2ELatency,
+		"kafka-features":            cluster.KafkaFeatures,
+		"kafka-get-offsets":         topic.KafkaGetOffsets,
+		"kafka-leader-election":     cluster.KafkaLeaderElection,
+		"kafka-log-dirs":            cluster.KafkaLogDirs,
+		"kafka-producer-perf-test":  perf.KafkaProducerPerfTest,
+		"kafka-run-class":           runClass,
+		"kafka-server-start":        serve.KafkaServerStart,
+		"kafka-server-stop":         serve.KafkaServerStop,
+		"kafka-topics":              topic.KafkaTopics,
+		"kafka-transactions":        cluster.KafkaTransactions,
+		"kafka-verifiable-consumer": perf.KafkaVerifiableConsumer,
+		"kafka-verifiable-producer": perf.KafkaVerifiableProducer,
+		"zookeeper-server-start":    serve.ZooKeeperServerStart,
+		"zookeeper-server-stop":     serve.ZooKeeperServerStop,
+		"zookeeper-shell":           zk.Shell,
+	}
 }
 
 // root is `ottla`.
@@ -50,7 +72,7 @@ Start with ` + "`ottla up`" + `: it runs both in one process, on the usual ports
 		}
 	}
 	add("servers", serve.Up(), serve.Coordinator(), serve.Broker())
-	add("clients", topic.Command(), group.Command(), config.Command(), console.Produce(), console.Consume(), zk.Command(), bench.Command())
+	add("clients", topic.Command(), group.Command(), config.Command(), cluster.Command(), console.Produce(), console.Consume(), zk.Command(), bench.Command())
 	add("", as(), links.Command(slices.Sorted(maps.Keys(named))), version.Command())
 	return cmd
 }

@@ -1,12 +1,12 @@
 package config
 
 import (
-	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
 
 	"ottla/cmd/internal/client"
 	"ottla/cmd/internal/output"
@@ -16,23 +16,34 @@ import (
 // Command is `ottla config`.
 func Command() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Show and change the configuration of topics and brokers", Args: cobra.NoArgs,
-		Long: `Show and change the configuration of topics and brokers while they run. An ENTITY is topic/NAME, broker/ID, or broker for the
-defaults of all brokers.`,
+		Use: "config", Short: "Show and change the configuration of topics, brokers, clients and users", Args: cobra.NoArgs,
+		Long: `Show and change configuration while brokers run. An ENTITY is one of
+
+  topic/NAME             a topic
+  broker/ID, broker      a broker; the defaults of all brokers
+  logger/ID              the log levels of a broker
+  user/NAME, user        quotas and SCRAM credentials of a user; quotas of users without their own
+  client/ID, client      quotas of a client; of clients without their own
+  user/NAME/client/ID    quotas of a client of a user
+  ip/ADDRESS, ip         quotas of connections from an address; from addresses without their own
+  client-metrics/NAME    which metrics clients are to send`,
 	}
 	cmd.AddCommand(get(), set(), unset())
 	return cmd
 }
 
-func with(cmd *cobra.Command, k *client.Kafka, f func(ctx context.Context, adm *kadm.Client) error) error {
-	ctx, cancel := k.Context(cmd.Context())
-	defer cancel()
-	adm, err := k.Admin(ctx)
-	if err != nil {
-		return err
+// subject is what has a configuration.
+type subject interface {
+	fmt.Stringer
+	entries(s client.Session, all bool) ([]entry, error)
+	alter(s client.Session, set map[string]string, unset []string) error
+}
+
+func parseSubject(text string) (subject, error) {
+	if o, ok := parseOwner(text); ok {
+		return o, nil
 	}
-	defer adm.Close()
-	return f(ctx, adm)
+	return parseEntity(text)
 }
 
 // entry is a key in JSON.
@@ -42,28 +53,79 @@ type entry struct {
 	Source string  `json:"source"`
 }
 
+func (e entity) entries(s client.Session, all bool) ([]entry, error) {
+	configs, err := e.read(s, all)
+	out := []entry{}
+	for _, c := range configs {
+		out = append(out, entry{c.Key, c.Value, strings.ToLower(c.Source.String())})
+	}
+	return out, err
+}
+
+func (e entity) alter(s client.Session, set map[string]string, unset []string) error {
+	return e.change(s, set, unset)
+}
+
+func (o owner) entries(s client.Session, _ bool) ([]entry, error) {
+	out := []entry{}
+	quotas, err := o.quotas(s)
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range quotas {
+		for _, v := range q.values {
+			text := fmt.Sprint(v.Value)
+			out = append(out, entry{v.Key, &text, "quota"})
+		}
+	}
+	if len(o) != 1 || o[0].kind != "users" || o[0].name == "" {
+		return out, nil
+	}
+	all, err := scrams(s, o[0].name)
+	for _, u := range all {
+		for _, c := range u.has {
+			text := fmt.Sprintf("iterations=%d", c.Iterations)
+			out = append(out, entry{c.Mechanism.String(), &text, "credential"})
+		}
+	}
+	return out, err
+}
+
+func (o owner) alter(s client.Session, set map[string]string, unset []string) error {
+	_, creds, _ := parted(slices.Collect(maps.Keys(set)))
+	_, dropped, _ := parted(unset)
+	switch n := len(creds) + len(dropped); {
+	case n == 0:
+		return o.setQuotas(s, set, unset)
+	case len(o) != 1 || o[0].kind != "users" || o[0].name == "":
+		return output.Usagef("only user/NAME has SCRAM credentials")
+	case n != len(set)+len(unset):
+		return output.Usagef("change quotas and SCRAM credentials in two calls, since the broker takes them in two")
+	}
+	return setScram(s, o[0].name, set, unset)
+}
+
 func get() *cobra.Command {
 	var k client.Kafka
 	var all bool
 	cmd := &cobra.Command{
 		Use: "get ENTITY [KEY]...", Short: "Show what is set, with keys or --all also defaults", Args: cobra.MinimumNArgs(1),
-		Example: "  ottla config get topic/orders\n  ottla config get broker/0 log.retention.ms",
+		Example: "  ottla config get topic/orders\n  ottla config get broker/0 log.retention.ms\n  ottla config get user/alice",
 	}
 	k.Flags(cmd.Flags())
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also what is not set")
 	format := output.Flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		e, err := parseEntity(args[0])
+		e, err := parseSubject(args[0])
 		if err != nil {
 			return output.UsageError{Err: err}
 		}
-		return with(cmd, &k, func(ctx context.Context, adm *kadm.Client) error {
-			configs, err := e.read(ctx, adm, all || len(args) > 1)
+		return k.With(cmd.Context(), func(s client.Session) error {
+			rows, err := e.entries(s, all || len(args) > 1)
 			if err != nil {
-				return e.hint(err)
+				return hint(e, err)
 			}
-			rows, err := choose(e, configs, args[1:])
-			if err != nil {
+			if rows, err = choose(e, rows, args[1:]); err != nil {
 				return err
 			}
 			return format.Print(cmd.OutOrStdout(), rows, func() *output.Table {
@@ -83,22 +145,17 @@ func get() *cobra.Command {
 }
 
 // choose picks the keys asked for, or all.
-func choose(e entity, configs []kadm.Config, keys []string) ([]entry, error) {
-	byKey := map[string]kadm.Config{}
-	out := []entry{}
-	add := func(c kadm.Config) { out = append(out, entry{c.Key, c.Value, strings.ToLower(c.Source.String())}) }
-	for _, c := range configs {
-		byKey[c.Key] = c
-		if len(keys) == 0 {
-			add(c)
-		}
+func choose(e subject, rows []entry, keys []string) ([]entry, error) {
+	if len(keys) == 0 {
+		return rows, nil
 	}
+	out := []entry{}
 	for _, key := range keys {
-		c, ok := byKey[key]
-		if !ok {
+		i := slices.IndexFunc(rows, func(r entry) bool { return r.Key == key })
+		if i < 0 {
 			return nil, fmt.Errorf("%s has no key %s; `ottla config get %s --all` shows the keys", e, key, e)
 		}
-		add(c)
+		out = append(out, rows[i])
 	}
 	return out, nil
 }
@@ -107,11 +164,14 @@ func set() *cobra.Command {
 	var k client.Kafka
 	cmd := &cobra.Command{
 		Use: "set ENTITY KEY=VALUE...", Short: "Set keys", Args: cobra.MinimumNArgs(2),
-		Example: "  ottla config set topic/orders retention.ms=86400000",
+		Example: `  ottla config set topic/orders retention.ms=86400000
+  ottla config set user/alice producer_byte_rate=1048576
+  ottla config set user/alice SCRAM-SHA-256=password=secret
+  ottla config set logger/0 root=DEBUG`,
 	}
 	k.Flags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		e, err := parseEntity(args[0])
+		e, err := parseSubject(args[0])
 		if err != nil {
 			return output.UsageError{Err: err}
 		}
@@ -119,9 +179,7 @@ func set() *cobra.Command {
 		if err != nil {
 			return output.UsageError{Err: err}
 		}
-		return with(cmd, &k, func(ctx context.Context, adm *kadm.Client) error {
-			return e.hint(e.change(ctx, adm, values, nil))
-		})
+		return k.With(cmd.Context(), func(s client.Session) error { return hint(e, e.alter(s, values, nil)) })
 	}
 	return cmd
 }
@@ -133,13 +191,11 @@ func unset() *cobra.Command {
 	}
 	k.Flags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		e, err := parseEntity(args[0])
+		e, err := parseSubject(args[0])
 		if err != nil {
 			return output.UsageError{Err: err}
 		}
-		return with(cmd, &k, func(ctx context.Context, adm *kadm.Client) error {
-			return e.hint(e.change(ctx, adm, nil, args[1:]))
-		})
+		return k.With(cmd.Context(), func(s client.Session) error { return hint(e, e.alter(s, nil, args[1:])) })
 	}
 	return cmd
 }

@@ -1,18 +1,15 @@
 package config
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/cmd/internal/client"
 	"ottla/cmd/internal/output"
@@ -25,145 +22,218 @@ type call struct {
 	kafka     client.Kafka
 	zookeeper string
 	types     []string
-	names     []string
+	names     []string           // of --entity-name and --entity-default, "" for the latter, in their order
 	short     map[string]*string // --topic NAME and the like
 	add       string
 	addFile   string
 	drop      string
 }
 
-// shortcuts are options that name type and entity together.
-var shortcuts = map[string]string{
-	"topic": "topics", "broker": "brokers", "broker-logger": "broker-loggers", "client": "clients", "user": "users", "ip": "ips",
-	"client-metrics": "client-metrics", "group": "groups",
+// shortcuts are options that name type and entity together, in the order in which they count.
+var shortcuts = [][2]string{
+	{"topic", "topics"}, {"client", "clients"}, {"user", "users"}, {"broker", "brokers"}, {"broker-logger", "broker-loggers"}, {"ip", "ips"},
 }
 
 // defaults are options that name the defaults of a type.
-var defaults = map[string]string{"broker-defaults": "brokers", "client-defaults": "clients", "user-defaults": "users", "ip-defaults": "ips"}
+var defaults = [][2]string{{"client-defaults", "clients"}, {"user-defaults", "users"}, {"broker-defaults", "brokers"}, {"ip-defaults", "ips"}}
+
+// ordered is an option that adds to a list: its value, or "" if it has none.
+type ordered struct {
+	list *[]string
+	kind string
+}
+
+func (o ordered) String() string { return "" }
+func (o ordered) Type() string   { return o.kind }
+func (o ordered) Set(s string) error {
+	if o.kind == "bool" {
+		s = ""
+	}
+	*o.list = append(*o.list, s)
+	return nil
+}
 
 // KafkaConfigs is kafka-configs.sh.
 func KafkaConfigs() *cobra.Command {
 	c := &call{kafka: client.Kafka{ID: "kafka-configs"}, short: map[string]*string{}}
 	cmd := &cobra.Command{
 		Use:   "kafka-configs",
-		Short: "Show and change the configuration of topics and brokers, as Apache Kafka's tool does",
+		Short: "Show and change the configuration of topics, brokers, clients and users, as Apache Kafka's tool does",
 		Example: `  kafka-configs --bootstrap-server localhost:9092 --describe --topic test
-  kafka-configs --bootstrap-server localhost:9092 --alter --entity-type topics --entity-name test --add-config retention.ms=86400000`,
+  kafka-configs --bootstrap-server localhost:9092 --alter --entity-type topics --entity-name test --add-config retention.ms=86400000
+  kafka-configs --bootstrap-server localhost:9092 --alter --user alice --add-config 'SCRAM-SHA-256=[password=secret]'`,
 		RunE: func(*cobra.Command, []string) error { return c.run() },
 	}
 	c.Command = cmd
 	f := cmd.Flags()
 	f.StringVar(&c.kafka.Servers, "bootstrap-server", "", "brokers to connect to, `host:port,...`")
 	f.StringVar(&c.kafka.Properties, "command-config", "", "`file` of client properties")
-	f.StringVar(&c.zookeeper, "zookeeper", "", "write the configuration of topics to ZooKeeper itself, at `host:port,.../chroot`, as tools up to 2.8 did")
-	f.StringArrayVar(&c.types, "entity-type", nil, "`type`: topics or brokers")
-	f.StringArrayVar(&c.names, "entity-name", nil, "`name` of the topic, id of the broker")
-	for name := range shortcuts {
-		c.short[name] = f.String(name, "", "the "+name+"'s `name`: short for --entity-type and --entity-name")
+	f.StringVar(&c.zookeeper, "zookeeper", "", "write to ZooKeeper itself, at `host:port,.../chroot`, as tools up to 2.8 did")
+	f.StringArrayVar(&c.types, "entity-type", nil, "`type`: topics, brokers, broker-loggers, clients, users, ips or client-metrics")
+	f.Var(ordered{&c.names, "string"}, "entity-name", "`name` of the topic, user, client or address, id of the broker")
+	f.Var(ordered{&c.names, "bool"}, "entity-default", "the defaults of all entities of the type")
+	f.Lookup("entity-default").NoOptDefVal = "true"
+	for _, s := range shortcuts {
+		c.short[s[0]] = f.String(s[0], "", "the "+s[0]+"'s `name`: short for --entity-type and --entity-name")
 	}
-	for name := range defaults {
-		f.Bool(name, false, "short for --entity-type and --entity-default")
+	for _, d := range defaults {
+		f.Bool(d[0], false, "short for --entity-type and --entity-default")
 	}
 	f.StringVar(&c.add, "add-config", "", "`k1=v1,k2=[v1,v2],...` to set")
 	f.StringVar(&c.addFile, "add-config-file", "", "`file` of properties to set")
 	f.StringVar(&c.drop, "delete-config", "", "`k1,k2,...` to remove")
 	tool.Switches(f, map[string]string{
-		"describe": "show configurations", "alter": "change a configuration", "entity-default": "the defaults of all entities of the type",
-		"all": "also show what is not set", "force": "accepted for old scripts; nothing is asked for",
+		"describe": "show configurations", "alter": "change a configuration", "all": "also show what is not set",
+		"force": "accepted for old scripts; nothing is asked for",
 	})
 	return cmd
 }
 
 func (c *call) on(option string) bool { return c.Flags().Changed(option) }
 
-// entities are what the call is about: none stands for all of the type.
-func (c *call) entities() (kind string, out []entity, err error) {
-	kinds := slices.Clone(c.types)
-	for _, n := range c.names {
-		out = append(out, entity{name: n})
-	}
-	if c.on("entity-default") {
-		out = append(out, entity{})
-	}
-	for name, k := range shortcuts {
-		if c.on(name) {
-			kinds, out = append(kinds, k), append(out, entity{name: *c.short[name]})
-		}
-	}
-	for name, k := range defaults {
-		if c.on(name) {
-			kinds, out = append(kinds, k), append(out, entity{})
-		}
-	}
-	switch {
-	case len(kinds) == 0:
-		return "", nil, errors.New("At least one entity type must be specified")
-	case len(kinds) > 1:
-		return "", nil, errors.New("This command changes one type of entity at a time")
-	}
-	kind = kinds[0]
-	resource, ok := map[string]kmsg.ConfigResourceType{"topics": kmsg.ConfigResourceTypeTopic, "brokers": kmsg.ConfigResourceTypeBroker}[kind]
-	switch {
-	case !ok && slices.Contains([]string{"users", "clients", "ips", "broker-loggers", "client-metrics", "groups"}, kind):
-		return "", nil, fmt.Errorf("This command does not do entity type %s: there are topics and brokers", kind)
-	case !ok:
-		return "", nil, fmt.Errorf("Invalid entity type %s, the entity type must be one of topics, brokers", kind)
-	}
-	for i := range out {
-		out[i].kind = resource
-	}
-	return kind, out, nil
+// target is what a call is about: types of entities, and a name for each that has one, "" for the defaults.
+type target struct {
+	types, names []string
 }
 
-func (c *call) check() (kind string, out []entity, err error) {
+func (t target) has(kind string) bool { return slices.Contains(t.types, kind) }
+
+// isQuota says whether the target is not a resource but somebody with quotas.
+func (t target) isQuota() bool { return t.has("users") || t.has("clients") || t.has("ips") }
+
+// owner is the target as somebody with quotas.
+func (t target) owner() owner {
+	var o owner
+	for i, kind := range t.types {
+		p := part{kind: kind, any: i >= len(t.names)}
+		if !p.any {
+			p.name = t.names[i]
+		}
+		o = append(o, p)
+	}
+	return o
+}
+
+func (c *call) target() target {
+	t := target{slices.Clone(c.types), slices.Clone(c.names)}
+	for _, s := range shortcuts {
+		if c.on(s[0]) {
+			t.types, t.names = append(t.types, s[1]), append(t.names, *c.short[s[0]])
+		}
+	}
+	for _, d := range defaults {
+		if c.on(d[0]) {
+			t.types, t.names = append(t.types, d[1]), append(t.names, "")
+		}
+	}
+	return t
+}
+
+// invalid is a call that makes no sense; its text is all that is printed.
+type invalid string
+
+func (i invalid) Error() string { return string(i) }
+
+func invalidf(format string, args ...any) error { return invalid(fmt.Sprintf(format, args...)) }
+
+// entityTypes in the order in which the tool lists them.
+var entityTypes = []string{"topics", "clients", "users", "brokers", "ips", "client-metrics", "broker-loggers"}
+
+// check refuses what makes no sense, with the texts of 3.9.
+func (c *call) check() (target, error) {
 	if c.on("describe") == c.on("alter") {
-		return "", nil, tool.Wrong(c.Command, "Command must include exactly one action: --describe, --alter")
+		return target{}, tool.Wrong(c.Command, "Command must include exactly one action: --describe, --alter")
 	}
 	k := tool.Checks{Cmd: c.Command}
-	if !c.on("bootstrap-server") && !c.on("zookeeper") {
-		k.Wrong("One of the required --bootstrap-server or --bootstrap-controller arguments must be specified")
+	k.Excluded("describe", "add-config", "delete-config")
+	if k.Err != nil {
+		return target{}, k.Err
 	}
-	if c.on("bootstrap-server") && c.on("zookeeper") {
-		k.Wrong("Only one of --bootstrap-server or --zookeeper must be specified")
-	}
-	if k.Err == nil {
-		if kind, out, err = c.entities(); err != nil {
-			k.Wrong("%v", err)
+	t := c.target()
+	return t, c.checkTypes(t)
+}
+
+func (c *call) checkTypes(t target) error {
+	for i, kind := range t.types {
+		if slices.Contains(t.types[:i], kind) {
+			return invalidf("Duplicate entity type(s) specified: %s", kind)
+		}
+		if !slices.Contains(entityTypes, kind) || c.on("zookeeper") && (kind == "broker-loggers" || kind == "client-metrics") {
+			return invalidf("Invalid entity type %s, the entity type must be one of %s", kind, strings.Join(entityTypes, ", "))
 		}
 	}
-	k.Excluded("add-config", "add-config-file")
-	if c.on("alter") {
-		if len(out) != 1 {
-			k.Wrong("An entity name must be specified with --alter of %s", kind)
+	named := slices.ContainsFunc(t.names, func(n string) bool { return n != "" })
+	unnamed := slices.Contains(t.names, "")
+	long := len(c.types) > 0 || len(c.names) > 0
+	switch {
+	case len(t.types) == 0:
+		return invalid("At least one entity type must be specified")
+	case len(t.types) > 1 && !(len(t.types) == 2 && t.has("users") && t.has("clients")):
+		return invalid("Only 'users' and 'clients' entity types may be specified together")
+	case long && len(t.types) > len(c.types):
+		return invalid("--entity-{type,name,default} should not be used in conjunction with specific entity flags")
+	case !c.on("bootstrap-server") && !c.on("zookeeper"):
+		return invalid("One of the required --bootstrap-server, --boostrap-controller, or --zookeeper arguments must be specified")
+	case c.on("bootstrap-server") && c.on("zookeeper"):
+		return invalid("Only one of --bootstrap-server, --boostrap-controller, and --zookeeper can be specified")
+	case c.on("all") && c.on("zookeeper"):
+		return invalid("--bootstrap-server must be specified for --all")
+	case len(t.names) > len(t.types):
+		return invalid("More entity names specified than entity types")
+	case c.on("describe") && t.has("broker-loggers") && !named:
+		return invalidf("an entity name must be specified with --describe of %s", strings.Join(t.types, ","))
+	}
+	for _, name := range t.names {
+		if name == "" {
+			continue
 		}
-		if !c.on("add-config") && !c.on("add-config-file") && !c.on("delete-config") {
-			k.Wrong("At least one of --add-config, --add-config-file, or --delete-config must be specified with --alter")
+		if _, err := strconv.ParseInt(name, 10, 32); err != nil && (t.has("brokers") || t.has("broker-loggers")) {
+			return invalidf("The entity name for %s must be a valid integer broker id, but it is: %s", t.types[0], name)
+		}
+		if _, err := net.LookupHost(name); err != nil && t.has("ips") {
+			return invalidf("The entity name for %s must be a valid IP or resolvable host, but it is: %s", t.types[0], name)
 		}
 	}
-	return kind, out, k.Err
+	if !c.on("alter") {
+		return nil
+	}
+	switch {
+	case (t.isQuota() || t.has("brokers")) && !named && !unnamed:
+		return invalid("an entity-name or default entity must be specified with --alter of users, clients, brokers or ips")
+	case !t.isQuota() && !t.has("brokers") && !named:
+		return invalidf("an entity name must be specified with --alter of %s", strings.Join(t.types, ","))
+	case c.on("add-config") && c.on("add-config-file"):
+		return invalid("Only one of --add-config or --add-config-file must be specified")
+	case !c.on("add-config") && !c.on("add-config-file") && !c.on("delete-config"):
+		return invalid("At least one of --add-config, --add-config-file, or --delete-config must be specified with --alter")
+	case len(t.names) != len(t.types):
+		return errors.New("An entity name must be specified for every entity type")
+	}
+	return nil
 }
 
 func (c *call) run() error {
-	kind, entities, err := c.check()
-	if err != nil {
-		return err
-	}
-	if c.on("zookeeper") {
-		err = c.inZooKeeper(kind, entities)
-	} else {
-		err = with(c.Command, &c.kafka, func(ctx context.Context, adm *kadm.Client) error {
+	t, err := c.check()
+	switch {
+	case err != nil:
+	case c.on("zookeeper"):
+		err = c.inZooKeeper(t)
+	default:
+		err = c.kafka.With(c.Context(), func(s client.Session) error {
 			if c.on("alter") {
-				return c.alter(ctx, adm, entities[0])
+				return c.alter(s, t)
 			}
-			return c.describe(ctx, adm, kind, entities)
+			return c.describe(s, t)
 		})
 	}
-	var invalid invalidKeys
+	var bad invalid
+	var keys invalidKeys
+	var status output.Status
 	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &invalid):
-		fmt.Fprintln(c.ErrOrStderr(), invalid)
+	case err == nil, errors.As(err, &status):
+		return err
+	case errors.As(err, &bad), errors.As(err, &keys):
+		fmt.Fprintln(c.ErrOrStderr(), err)
 	default:
 		fmt.Fprintf(c.ErrOrStderr(), "Error while executing config command with args '%s'\n%v\n", strings.Join(os.Args[1:], " "), err)
 	}
@@ -198,6 +268,13 @@ func (c *call) changes() (set map[string]string, drop []string, err error) {
 	} else if set, err = parsePairs(c.add); err != nil {
 		return nil, nil, err
 	}
+	for k := range set {
+		if strings.ContainsFunc(k, func(r rune) bool {
+			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
+		}) {
+			return nil, nil, invalidf("Invalid character found for config key: %s", k)
+		}
+	}
 	for _, k := range strings.Split(c.drop, ",") {
 		if k = strings.TrimSpace(k); k != "" {
 			drop = append(drop, k)
@@ -229,7 +306,7 @@ func parsePairs(text string) (map[string]string, error) {
 		}
 		k, v, ok := strings.Cut(p, "=")
 		if !ok {
-			return nil, errors.New("requirement failed: Invalid entity config: all configs to be added must be in the format \"key=val\".")
+			return nil, invalid("requirement failed: Invalid entity config: all configs to be added must be in the format \"key=val\".")
 		}
 		v = strings.TrimSpace(v)
 		if strings.HasPrefix(v, "[") && strings.HasSuffix(v, "]") {
@@ -238,104 +315,4 @@ func parsePairs(text string) (map[string]string, error) {
 		set[strings.TrimSpace(k)] = v
 	}
 	return set, nil
-}
-
-func (c *call) alter(ctx context.Context, adm *kadm.Client, e entity) error {
-	set, drop, err := c.changes()
-	if err != nil {
-		return err
-	}
-	now, err := e.read(ctx, adm, false)
-	if err != nil {
-		return err
-	}
-	has := func(k string) bool {
-		return slices.ContainsFunc(now, func(c kadm.Config) bool { return c.Key == k })
-	}
-	if err := missing(has, drop); err != nil {
-		return err
-	}
-	if err := e.change(ctx, adm, set, drop); err != nil {
-		return err
-	}
-	fmt.Fprintf(c.OutOrStdout(), "Completed updating %s.\n", e.described("config for "))
-	return nil
-}
-
-// described names an entity as the tool of 3.9 does.
-func (e entity) described(what string) string {
-	switch {
-	case e.kind == kmsg.ConfigResourceTypeTopic:
-		return what + "topic " + e.name
-	case e.name == "":
-		return "default " + what + "brokers in the cluster"
-	}
-	return what + "broker " + e.name
-}
-
-func (c *call) describe(ctx context.Context, adm *kadm.Client, kind string, entities []entity) error {
-	if len(entities) == 0 {
-		var err error
-		if entities, err = allOf(ctx, adm, kind); err != nil {
-			return err
-		}
-	}
-	w := c.OutOrStdout()
-	for _, e := range entities {
-		head := e.described("configs for ")
-		switch {
-		case e.name == "" && e.kind == kmsg.ConfigResourceTypeBroker:
-			head = "Default configs for brokers in the cluster"
-		case c.on("all"):
-			head = "All " + head
-		default:
-			head = "Dynamic " + head
-		}
-		fmt.Fprintf(w, "%s are:\n", head)
-		configs, err := e.read(ctx, adm, c.on("all"))
-		if err != nil {
-			return err
-		}
-		for _, x := range configs {
-			printEntry(w, x)
-		}
-	}
-	return nil
-}
-
-func printEntry(w io.Writer, x kadm.Config) {
-	text := func(v *string) string {
-		if v == nil {
-			return "null"
-		}
-		return *v
-	}
-	var synonyms []string
-	for _, s := range x.Synonyms {
-		synonyms = append(synonyms, fmt.Sprintf("%s:%s=%s", s.Source, s.Key, text(s.Value)))
-	}
-	fmt.Fprintf(w, "  %s=%s sensitive=%t synonyms={%s}\n", x.Key, text(x.Value), x.Sensitive, strings.Join(synonyms, ", "))
-}
-
-// allOf lists the entities of a type, topics or brokers; behind the brokers their defaults.
-func allOf(ctx context.Context, adm *kadm.Client, kind string) ([]entity, error) {
-	var out []entity
-	if kind == "topics" {
-		all, err := adm.ListTopicsWithInternal(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range all.Names() {
-			out = append(out, entity{kmsg.ConfigResourceTypeTopic, name})
-		}
-		return out, nil
-	}
-	brokers, err := adm.ListBrokers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range brokers.NodeIDs() {
-		out = append(out, entity{kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(id))})
-	}
-	return append(out, entity{kmsg.ConfigResourceTypeBroker, ""}), nil
 }

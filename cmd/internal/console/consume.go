@@ -62,7 +62,7 @@ layout with %t topic, %p partition, %o offset, %d milliseconds, %k key, %v value
 		if c.offset, err = begin(fromBeginning, offset, c.partition); err != nil {
 			return output.UsageError{Err: err}
 		}
-		p, err := gather("", props)
+		p, err := client.Gather("", props)
 		if err == nil {
 			err = c.apply(p)
 		}

@@ -72,22 +72,22 @@ func (c *consumer) options() []kgo.Opt {
 func (c *consumer) grouped() bool { return c.group != "" && c.partition < 0 }
 
 // apply takes the properties that decide what is consumed; the others become options.
-func (c *consumer) apply(p properties) (err error) {
-	if v, ok := p.take("group.id"); ok && c.group == "" {
+func (c *consumer) apply(p client.Props) (err error) {
+	if v, ok := p.Take("group.id"); ok && c.group == "" {
 		c.group, c.commit = v, true
 	}
-	if v, ok := p.take("auto.offset.reset"); ok {
+	if v, ok := p.Take("auto.offset.reset"); ok {
 		if c.offset, err = startOf(v); err != nil {
 			return fmt.Errorf("auto.offset.reset=%s: want earliest or latest", v)
 		}
 	}
-	if v, ok := p.take("enable.auto.commit"); ok && strings.EqualFold(v, "false") {
+	if v, ok := p.Take("enable.auto.commit"); ok && strings.EqualFold(v, "false") {
 		c.commit = false
 	}
-	if err := p.number("auto.commit.interval.ms", func(n int64) error { c.every = max(ms(n), 10*time.Millisecond); return nil }); err != nil {
+	if err := p.Number("auto.commit.interval.ms", func(n int64) error { c.every = max(time.Duration(n)*time.Millisecond, 10*time.Millisecond); return nil }); err != nil {
 		return err
 	}
-	opts, err := consumerOptions(p, c.grouped())
+	opts, err := client.ConsumerOptions(p, c.grouped())
 	c.opts = append(c.opts, opts...)
 	return err
 }

@@ -144,7 +144,7 @@ func (c *consumerCall) where() (err error) {
 
 // how takes group, limits and the consumer's properties.
 func (c *consumerCall) how() error {
-	p, err := gather(c.config, c.consumer)
+	p, err := client.Gather(c.config, c.consumer)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (c *consumerCall) format() error {
 	case !slices.Contains(formatters, c.formatter):
 		return fmt.Errorf("There is no formatter %s here: Java classes cannot be loaded. There are %s and %s.", c.formatter, formatters[0], noFormats[0])
 	}
-	props, err := gather(c.formatterFile, nil)
+	props, err := client.Gather(c.formatterFile, nil)
 	if err != nil {
 		return err
 	}

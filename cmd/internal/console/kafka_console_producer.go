@@ -88,7 +88,7 @@ func (c *producerCall) check() (*layout, []kgo.Opt, error) {
 		k.Wrong("There is no line reader %s here: Java classes cannot be loaded. The one there is reads lines; see --property.", c.lineReader)
 	}
 	l := defaultLayout()
-	props, err := gather(c.readerConfig, c.properties)
+	props, err := client.Gather(c.readerConfig, c.properties)
 	for name, value := range props {
 		if _, e := l.set(name, value); err == nil { // unknown ones are for other readers, as in Apache Kafka
 			err = e
@@ -109,20 +109,20 @@ func (c *producerCall) check() (*layout, []kgo.Opt, error) {
 
 // options are the producer's: those of the command's own options, then the properties over them.
 func (c *producerCall) options() ([]kgo.Opt, error) {
-	p := properties{"acks": c.acks, "compression.type": c.compression, "linger.ms": "5"}
+	p := client.Props{"acks": c.acks, "compression.type": c.compression, "linger.ms": "5"}
 	for name, property := range producerNumbers {
 		if v, _ := c.Flags().GetString(name); v != "" && property != "" {
 			p[property] = v
 		}
 	}
-	given, err := gather(c.config, c.producer)
+	given, err := client.Gather(c.config, c.producer)
 	if err != nil {
 		return nil, err
 	}
 	for k, v := range given {
 		p[k] = v
 	}
-	return producerOptions(p)
+	return client.ProducerOptions(p)
 }
 
 func (c *producerCall) run() error {

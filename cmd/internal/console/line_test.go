@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"ottla/cmd/internal/client"
 	"strings"
 	"testing"
 
@@ -118,11 +119,11 @@ func TestProducerOptions(t *testing.T) {
 		"security.protocol=SSL":   "security.protocol=SSL: these commands connect by PLAINTEXT only; use a PLAINTEXT listener of the broker, or the Apache tool",
 		"acks=1 compression.type=zstd linger.ms=3 retries=4 client.id=me unknown.key=x": "",
 	} {
-		p, err := gather("", strings.Fields(properties))
+		p, err := client.Gather("", strings.Fields(properties))
 		if err != nil {
 			t.Fatal(err)
 		}
-		opts, err := producerOptions(p)
+		opts, err := client.ProducerOptions(p)
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -139,7 +140,7 @@ func TestProducerOptions(t *testing.T) {
 
 func TestConsumerOptions(t *testing.T) {
 	c := consumer{topics: []string{"t"}, partition: -1, offset: kgo.NewOffset(), max: -1}
-	p, err := gather("", []string{"group.id=g", "auto.offset.reset=earliest", "session.timeout.ms=10000", "heartbeat.interval.ms=1000", "max.poll.interval.ms=20000",
+	p, err := client.Gather("", []string{"group.id=g", "auto.offset.reset=earliest", "session.timeout.ms=10000", "heartbeat.interval.ms=1000", "max.poll.interval.ms=20000",
 		"auto.commit.interval.ms=200", "fetch.max.bytes=1000000", "isolation.level=read_committed", "partition.assignment.strategy=org.apache.kafka.clients.consumer.RoundRobinAssignor"})
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +158,7 @@ func TestConsumerOptions(t *testing.T) {
 	cl.CloseAllowingRebalance()
 	for _, bad := range []string{"auto.offset.reset=none", "isolation.level=dirty", "partition.assignment.strategy=com.example.Mine", "session.timeout.ms=x"} {
 		k, v, _ := strings.Cut(bad, "=")
-		if err := c.apply(properties{k: v}); err == nil {
+		if err := c.apply(client.Props{k: v}); err == nil {
 			t.Errorf("%s was accepted", bad)
 		}
 	}

@@ -40,11 +40,11 @@ func Produce() *cobra.Command {
 	f.StringArrayVar(&props, "producer-property", nil, "a `key=value` in the names of the Java client; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		topic, values := args[0], args[1:]
-		p, err := gather("", append([]string{"acks=" + acks, "compression.type=" + compression}, props...))
+		p, err := client.Gather("", append([]string{"acks=" + acks, "compression.type=" + compression}, props...))
 		if err != nil {
 			return output.UsageError{Err: err}
 		}
-		opts, err := producerOptions(p)
+		opts, err := client.ProducerOptions(p)
 		if err != nil {
 			return output.UsageError{Err: err}
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,14 +13,6 @@ import (
 	"ottla/cmd/internal/client"
 	"ottla/cmd/internal/tool"
 )
-
-// producing are the options of every producer: topics are made as the broker is configured to, which takes it a moment.
-func producing(topic string) []kgo.Opt {
-	return []kgo.Opt{
-		kgo.DefaultProduceTopic(topic), kgo.AllowAutoTopicCreation(), kgo.MetadataMinAge(100 * time.Millisecond), kgo.UnknownTopicRetries(100),
-		kgo.RecordDeliveryTimeout(2 * time.Minute), kgo.RequestRetries(100),
-	}
-}
 
 // producer sends records and remembers the first failure.
 type producer struct {
@@ -34,7 +25,7 @@ type producer struct {
 }
 
 func openProducer(ctx context.Context, k *client.Kafka, topic string, opts []kgo.Opt) (*producer, error) {
-	cl, err := k.Open(ctx, append(producing(topic), opts...)...)
+	cl, err := k.Open(ctx, append(client.Producing(topic), opts...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,10 @@
 package group
 
 import (
-	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
 
 	"ottla/cmd/internal/client"
 	"ottla/cmd/internal/output"
@@ -13,43 +12,41 @@ import (
 
 // Command is `ottla group`.
 func Command() *cobra.Command {
-	cmd := &cobra.Command{Use: "group", Short: "List and describe consumer groups", Args: cobra.NoArgs}
-	cmd.AddCommand(listCommand(), describeCommand())
+	cmd := &cobra.Command{Use: "group", Short: "List, describe, reset and delete consumer groups", Args: cobra.NoArgs}
+	cmd.AddCommand(listCommand(), describeCommand(), resetCommand(), deleteCommand(), deleteOffsetsCommand())
 	return cmd
-}
-
-func with(cmd *cobra.Command, k *client.Kafka, f func(ctx context.Context, adm *kadm.Client) error) error {
-	ctx, cancel := k.Context(cmd.Context())
-	defer cancel()
-	adm, err := k.Admin(ctx)
-	if err != nil {
-		return err
-	}
-	defer adm.Close()
-	return f(ctx, adm)
 }
 
 // listed is a group in JSON.
 type listed struct {
 	Group       string `json:"group"`
+	Type        string `json:"type"`
 	State       string `json:"state,omitempty"`
 	Coordinator int32  `json:"coordinator"`
 }
 
 func listCommand() *cobra.Command {
 	var k client.Kafka
+	var state, kind string
 	cmd := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List consumer groups", Args: cobra.NoArgs}
 	k.Flags(cmd.Flags())
+	cmd.Flags().StringVar(&state, "state", "", "only groups in these `states`, such as stable,empty")
+	cmd.Flags().StringVar(&kind, "type", "", "only groups of these `types`: classic, consumer")
 	format := output.Flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return with(cmd, &k, func(ctx context.Context, adm *kadm.Client) error {
-			groups, err := list(ctx, adm)
+		states, err1 := chosen("state", state, states)
+		types, err2 := chosen("type", kind, types)
+		if err := errors.Join(err1, err2); err != nil {
+			return output.UsageError{Err: err}
+		}
+		return k.With(cmd.Context(), func(s client.Session) error {
+			groups, err := list(s, types, states)
 			if err != nil {
 				return err
 			}
 			rows := []listed{}
 			for _, g := range groups {
-				rows = append(rows, listed{g.Group, g.State, g.Coordinator})
+				rows = append(rows, listed(g))
 			}
 			return format.Print(cmd.OutOrStdout(), rows, func() *output.Table {
 				t := &output.Table{Columns: []string{"GROUP", "STATE", "COORDINATOR"}}
@@ -79,15 +76,15 @@ func describeCommand() *cobra.Command {
 	k.Flags(cmd.Flags())
 	format := output.Flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return with(cmd, &k, func(ctx context.Context, adm *kadm.Client) error {
-			groups, err := describe(ctx, adm, args...)
+		return k.With(cmd.Context(), func(s client.Session) error {
+			groups, err := describe(s, args...)
 			if err != nil {
 				return err
 			}
 			var out []description
 			for _, g := range groups {
 				if !g.exists() {
-					return fmt.Errorf("there is no group %s; `ottla group list` shows what there is", g.Group)
+					return absent(g.Group)
 				}
 				d := description{g.Group, g.State, g.Protocol, g.Coordinator.NodeID, len(g.Members), g.places}
 				if d.Partitions == nil {

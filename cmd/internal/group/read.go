@@ -2,13 +2,15 @@ package group
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
+	"ottla/cmd/internal/client"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // place is a row of a description: a partition that a member owns, or that has an offset, or a member without partitions.
@@ -34,8 +36,8 @@ type described struct {
 func (d described) exists() bool { return d.State != "Dead" && d.Err == nil }
 
 // describe reads groups, by name.
-func describe(ctx context.Context, adm *kadm.Client, names ...string) ([]described, error) {
-	groups, err := adm.DescribeGroups(ctx, names...)
+func describe(s client.Session, names ...string) ([]described, error) {
+	groups, err := s.DescribeGroups(s, names...)
 	var shards *kadm.ShardErrors
 	if err != nil && !errors.As(err, &shards) {
 		return nil, err
@@ -54,7 +56,7 @@ func describe(ctx context.Context, adm *kadm.Client, names ...string) ([]describ
 			return nil, fmt.Errorf("group %s: %w", name, g.Err)
 		}
 		if d.exists() {
-			if d.places, err = places(ctx, adm, g); err != nil {
+			if d.places, err = places(s, g); err != nil {
 				return nil, fmt.Errorf("group %s: %w", name, err)
 			}
 		}
@@ -65,8 +67,8 @@ func describe(ctx context.Context, adm *kadm.Client, names ...string) ([]describ
 
 // places puts members, offsets and ends of partitions together: first what members own, those with most partitions first, then
 // offsets of partitions that nobody owns.
-func places(ctx context.Context, adm *kadm.Client, g kadm.DescribedGroup) ([]place, error) {
-	committed, err := adm.FetchOffsets(ctx, g.Group)
+func places(s client.Session, g kadm.DescribedGroup) ([]place, error) {
+	committed, err := s.FetchOffsets(s, g.Group)
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +103,11 @@ func places(ctx context.Context, adm *kadm.Client, g kadm.DescribedGroup) ([]pla
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	out = append(out, rest...)
-	return out, measure(ctx, adm, out, committed)
+	return out, measure(s, out, committed)
 }
 
 // measure fills offsets, ends and lags.
-func measure(ctx context.Context, adm *kadm.Client, rows []place, committed kadm.OffsetResponses) error {
+func measure(s client.Session, rows []place, committed kadm.OffsetResponses) error {
 	var topics []string
 	for _, r := range rows {
 		if r.Topic != "" && !slices.Contains(topics, r.Topic) {
@@ -115,7 +117,7 @@ func measure(ctx context.Context, adm *kadm.Client, rows []place, committed kadm
 	if len(topics) == 0 {
 		return nil
 	}
-	ends, err := adm.ListEndOffsets(ctx, topics...)
+	ends, err := s.ListEndOffsets(s, topics...)
 	if err != nil {
 		return err
 	}
@@ -150,11 +152,55 @@ func assignment(m kadm.DescribedGroupMember) []kadm.Partition {
 	return out
 }
 
-// list reads the groups of consumers, by name.
-func list(ctx context.Context, adm *kadm.Client) ([]kadm.ListedGroup, error) {
-	all, err := adm.ListGroups(ctx)
-	if err != nil {
-		return nil, err
+// The states and types that a list can be narrowed to.
+var (
+	states = []string{"PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Empty", "Assigning", "Reconciling"}
+	types  = []string{"Consumer", "Classic"}
+)
+
+// chosen reads a comma separated list of known names, in any case.
+func chosen(what, text string, known []string) ([]string, error) {
+	if text = strings.TrimSpace(text); text == "" {
+		return nil, nil
 	}
-	return slices.DeleteFunc(all.Sorted(), func(g kadm.ListedGroup) bool { return g.ProtocolType != "consumer" && g.ProtocolType != "" }), nil
+	var out []string
+	for _, x := range strings.Split(text, ",") {
+		i := slices.IndexFunc(known, func(k string) bool { return strings.EqualFold(k, strings.TrimSpace(x)) })
+		if i < 0 {
+			return nil, fmt.Errorf("Invalid %s list '%s'. Valid %ss are: %s", what, text, strings.TrimSuffix(what, "s"), strings.Join(known, ", "))
+		}
+		out = append(out, known[i])
+	}
+	return out, nil
+}
+
+// listing is a group in a list.
+type listing struct {
+	Group, Type, State string
+	Coordinator        int32
+}
+
+// list reads the groups of consumers, by name; of some types and in some states only, if there are any.
+func list(s client.Session, types, states []string) ([]listing, error) {
+	var out []listing
+	for _, shard := range s.Kafka.RequestSharded(s, kmsg.NewPtrListGroupsRequest()) {
+		if shard.Err != nil {
+			return nil, shard.Err
+		}
+		resp := shard.Resp.(*kmsg.ListGroupsResponse)
+		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+			return nil, err
+		}
+		for _, g := range resp.Groups {
+			kind := "Classic" // brokers that do not tell have no others
+			if strings.EqualFold(g.GroupType, "consumer") {
+				kind = "Consumer"
+			}
+			if (g.ProtocolType == "consumer" || g.ProtocolType == "") && (len(types) == 0 || slices.Contains(types, kind)) && (len(states) == 0 || slices.Contains(states, g.GroupState)) {
+				out = append(out, listing{g.Group, kind, g.GroupState, shard.Meta.NodeID})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b listing) int { return cmp.Compare(a.Group, b.Group) })
+	return out, nil
 }

@@ -1,165 +1,212 @@
 package group
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"ottla/cmd/internal/client"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"ottla/cmd/internal/output"
-	"ottla/cmd/internal/tool"
 )
 
-func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+// target is where a reset goes.
+type target int
 
-// lacks explains that a broker does not have an API.
-func lacks(what string, err error) error {
-	if errors.Is(err, kerr.UnsupportedVersion) || errors.Is(err, kgo.ErrClientClosed) || strings.Contains(err.Error(), "does not support") || strings.Contains(err.Error(), "broker is too old") {
-		return fmt.Errorf("this broker cannot %s", what)
+const (
+	toEarliest target = iota
+	toLatest
+	toCurrent
+	toOffset
+	shiftBy
+	toTime
+	toPlan
+)
+
+// reset says what the offsets of groups are set to.
+type reset struct {
+	target target
+	number int64     // the offset, or how far to shift
+	time   time.Time // of the first record that is to be read
+	plan   plan
+}
+
+// moved is a partition of a group and its new offset.
+type moved struct {
+	Group     string `json:"group"`
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"` // committed now; -1: none
+	New       int64  `json:"newOffset"`
+	Note      string `json:"note,omitempty"` // why it is not what was asked for
+}
+
+// errNoOffset says that there is nothing to shift.
+type errNoOffset struct{ kadm.Partition }
+
+func (e errNoOffset) Error() string {
+	return fmt.Sprintf("Cannot shift offset for partition %s-%d since there is no current committed offset", e.Topic, e.Partition.Partition)
+}
+
+// errNoPlan says that a plan is silent about a group.
+var errNoPlan = errors.New("No reset plan for group")
+
+// compute finds the new offsets of one group in the scope, sorted. What is asked for beyond the ends of a log becomes its end.
+func (r *reset) compute(s client.Session, group string, c scope) ([]moved, error) {
+	now, err := s.FetchOffsets(s, group)
+	if err != nil {
+		return nil, err
+	}
+	var set kadm.TopicsSet
+	if r.target == toPlan {
+		if set = r.plan.of(group); set == nil {
+			return nil, errNoPlan
+		}
+	} else if set, err = c.partitions(s, now); err != nil {
+		return nil, err
+	}
+	if len(set) == 0 {
+		return nil, nil
+	}
+	l, err := limitsOf(s, set, r)
+	if err != nil {
+		return nil, err
+	}
+	var out []moved
+	for _, t := range set.Sorted() {
+		for _, p := range t.Partitions {
+			m, err := r.move(l, now, moved{Group: group, Topic: t.Topic, Partition: p, Offset: -1})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+// limits are the ends of partitions, and with a time the offsets of it.
+type limits struct{ start, end, at kadm.ListedOffsets }
+
+func limitsOf(s client.Session, set kadm.TopicsSet, r *reset) (l limits, err error) {
+	topics := set.Topics()
+	if l.start, err = s.ListStartOffsets(s, topics...); err != nil {
+		return l, err
+	}
+	if l.end, err = s.ListEndOffsets(s, topics...); err != nil {
+		return l, err
+	}
+	if r.target == toTime {
+		l.at, err = s.ListOffsetsAfterMilli(s, r.time.UnixMilli(), topics...)
+	}
+	return l, err
+}
+
+func (r *reset) move(l limits, now kadm.OffsetResponses, m moved) (moved, error) {
+	start, ok1 := l.start.Lookup(m.Topic, m.Partition)
+	end, ok2 := l.end.Lookup(m.Topic, m.Partition)
+	switch {
+	case !ok1 || !ok2:
+		return m, fmt.Errorf("there is no partition %d of topic %s", m.Partition, m.Topic)
+	case start.Err != nil || end.Err != nil:
+		return m, errors.Join(start.Err, end.Err)
+	}
+	current, has := now.Lookup(m.Topic, m.Partition)
+	if has = has && current.At >= 0; has {
+		m.Offset = current.At
+	}
+	m.New = end.Offset
+	switch r.target {
+	case toEarliest:
+		m.New = start.Offset
+		return m, nil
+	case toCurrent:
+		if has {
+			m.New = current.At
+		}
+		return m, nil
+	case toTime:
+		if o, ok := l.at.Lookup(m.Topic, m.Partition); ok && o.Err == nil && o.Timestamp >= 0 {
+			m.New = o.Offset
+			return m, nil
+		}
+		m.Note = "no record is as new"
+		return m, nil
+	case toOffset:
+		m.New = r.number
+	case shiftBy:
+		if !has {
+			return m, errNoOffset{kadm.Partition{Topic: m.Topic, Partition: m.Partition}}
+		}
+		m.New = current.At + r.number
+	case toPlan:
+		m.New = r.plan[m.Group][kadm.Partition{Topic: m.Topic, Partition: m.Partition}]
+	}
+	if asked := m.New; asked > end.Offset {
+		m.New, m.Note = end.Offset, fmt.Sprintf("%d is behind the end", asked)
+	} else if asked < start.Offset {
+		m.New, m.Note = start.Offset, fmt.Sprintf("%d is before the start", asked)
+	}
+	return m, nil
+}
+
+// commit sets the offsets of a group without members, as a client without a group would, so every broker can do it.
+func commit(s client.Session, group string, rows []moved) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	offsets := kadm.Offsets{}
+	for _, m := range rows {
+		offsets.AddOffset(m.Topic, m.Partition, m.New, -1)
+	}
+	rs, err := s.CommitOffsets(s, group, offsets)
+	if err == nil {
+		err = rs.Error()
 	}
 	return err
 }
 
-// targets are the options that say where a reset goes, of which there must be one.
-var targets = []string{"to-earliest", "to-latest", "to-current", "to-offset", "shift-by", "to-datetime", "by-duration"}
-
-// reset sets the offsets of groups. They are committed as a client without a group would, so every broker can do it.
-func (c *call) reset(ctx context.Context, adm *kadm.Client) error {
-	count := 0
-	for _, t := range targets {
-		if c.on(t) {
-			count++
-		}
-	}
-	if count != 1 {
-		return tool.Wrong(c.Command, "Option 'reset-offsets' requires one and only one of these: --%s", strings.Join(targets, ", --"))
-	}
-	if !c.on("topic") && !c.on("all-topics") {
-		return tool.Wrong(c.Command, "Option 'reset-offsets' requires one of these: --topic, --all-topics")
-	}
-	groups, err := describe(ctx, adm, c.groups...)
-	if err != nil {
-		return err
-	}
-	w := c.OutOrStdout()
-	fmt.Fprintf(w, "\n%-30s %-30s %-10s %-15s\n", "GROUP", "TOPIC", "PARTITION", "NEW-OFFSET")
-	for _, g := range groups {
-		if g.State != "Empty" && g.State != "Dead" {
-			fmt.Fprintf(w, "\nError: Assignments can only be reset if the group '%s' is inactive, but the current state is %s.\n", g.Group, g.State)
-			continue
-		}
-		offsets, err := c.resetTo(ctx, adm, g.Group)
-		if err != nil {
-			return err
-		}
-		for _, o := range offsets.Sorted() {
-			fmt.Fprintf(w, "%-30s %-30s %-10d %-15d\n", g.Group, o.Topic, o.Partition, o.At)
-		}
-		if !c.on("execute") {
-			continue
-		}
-		rs, err := adm.CommitOffsets(ctx, g.Group, offsets)
-		if err == nil {
-			err = rs.Error()
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if !c.on("execute") && !c.on("dry-run") {
-		fmt.Fprintln(c.ErrOrStderr(), "WARN: No action will be performed as the --execute option is missing. Add --dry-run if that is what you want.")
-	}
-	return nil
+// scope is which partitions of a group are meant.
+type scope struct {
+	topics []string // each topic or topic:partition,partition
+	all    bool     // those that the group has offsets of
 }
 
-// resetTo computes the new offsets of one group.
-func (c *call) resetTo(ctx context.Context, adm *kadm.Client, group string) (kadm.Offsets, error) {
-	now, err := adm.FetchOffsets(ctx, group)
-	if err != nil {
-		return nil, err
-	}
-	scope, err := c.scope(ctx, adm, now)
-	if err != nil || len(scope) == 0 {
-		return nil, err
-	}
-	topics := scope.Topics()
-	starts, err := adm.ListStartOffsets(ctx, topics...)
-	if err != nil {
-		return nil, err
-	}
-	ends, err := adm.ListEndOffsets(ctx, topics...)
-	if err != nil {
-		return nil, err
-	}
-	at := ends
-	if when, asked, err := c.when(); err != nil {
-		return nil, err
-	} else if asked {
-		if at, err = adm.ListOffsetsAfterMilli(ctx, when.UnixMilli(), topics...); err != nil {
-			return nil, err
-		}
-	}
-	out := kadm.Offsets{}
-	var missing error
-	scope.Each(func(t string, p int32) {
-		start, ok1 := starts.Lookup(t, p)
-		end, ok2 := ends.Lookup(t, p)
-		if !ok1 || !ok2 || start.Err != nil || end.Err != nil {
-			missing = fmt.Errorf("the ends of %s-%d are not known: %w", t, p, errors.Join(start.Err, end.Err))
-			return
-		}
-		current, has := now.Lookup(t, p)
-		target := end.Offset
-		switch {
-		case c.on("to-earliest"):
-			target = start.Offset
-		case c.on("to-offset"):
-			target = c.toOffset
-		case c.on("to-current") && has:
-			target = current.At
-		case c.on("shift-by") && has:
-			target = current.At + c.shiftBy
-		case c.on("to-datetime"), c.on("by-duration"):
-			if o, ok := at.Lookup(t, p); ok && o.Err == nil && o.Offset >= 0 {
-				target = o.Offset
-			}
-		}
-		out.AddOffset(t, p, min(max(target, start.Offset), end.Offset), -1)
-	})
-	return out, missing
-}
-
-// scope is which partitions --topic and --all-topics mean.
-func (c *call) scope(ctx context.Context, adm *kadm.Client, now kadm.OffsetResponses) (kadm.TopicsSet, error) {
+func (c scope) partitions(s client.Session, now kadm.OffsetResponses) (kadm.TopicsSet, error) {
 	set := kadm.TopicsSet{}
-	if c.on("all-topics") {
-		now.Each(func(o kadm.OffsetResponse) { set.Add(o.Topic, o.Partition) })
+	if c.all {
+		now.Each(func(o kadm.OffsetResponse) {
+			if o.At >= 0 {
+				set.Add(o.Topic, o.Partition)
+			}
+		})
 		return set, nil
 	}
-	for _, t := range c.topics {
-		name, list, some := strings.Cut(t, ":")
-		if some {
-			for _, x := range strings.Split(list, ",") {
-				p, err := strconv.ParseInt(strings.TrimSpace(x), 10, 32)
-				if err != nil {
-					return nil, output.Usagef("--topic %s: want topic:partition,partition", t)
-				}
-				set.Add(name, int32(p))
-			}
+	var whole []string
+	for _, arg := range c.topics {
+		name, list, some := strings.Cut(arg, ":")
+		if !some {
+			whole = append(whole, name)
 			continue
 		}
-		all, err := adm.ListTopics(ctx, name)
-		if err != nil {
-			return nil, err
+		for _, x := range strings.Split(list, ",") {
+			p, err := strconv.ParseInt(strings.TrimSpace(x), 10, 32)
+			if err != nil || p < 0 {
+				return nil, badTopic(fmt.Sprintf("Invalid partition '%s' specified in topic arg '%s''", x, arg))
+			}
+			set.Add(name, int32(p))
 		}
+	}
+	if len(whole) == 0 {
+		return set, nil
+	}
+	all, err := s.ListTopicsWithInternal(s, whole...)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range whole {
 		if err := all[name].Err; err != nil {
 			return nil, fmt.Errorf("topic %s: %w", name, err)
 		}
@@ -168,87 +215,47 @@ func (c *call) scope(ctx context.Context, adm *kadm.Client, now kadm.OffsetRespo
 	return set, nil
 }
 
-// when is the time that --to-datetime or --by-duration means.
-func (c *call) when() (at time.Time, asked bool, err error) {
-	switch {
-	case c.on("to-datetime"):
-		for _, layout := range []string{"2006-01-02T15:04:05.000", "2006-01-02T15:04:05.000Z07:00", "2006-01-02T15:04:05", time.RFC3339} {
-			if at, err := time.Parse(layout, c.toDatetime); err == nil {
-				return at, true, nil
-			}
+// badTopic is a --topic that makes no sense.
+type badTopic string
+
+func (b badTopic) Error() string { return string(b) }
+
+var dateLayouts = []string{"2006-01-02T15:04:05.000", "2006-01-02T15:04:05.000Z07:00", "2006-01-02T15:04:05.000Z0700", "2006-01-02T15:04:05", time.RFC3339}
+
+// parseDate reads YYYY-MM-DDTHH:mm:SS.sss, with or without a zone.
+func parseDate(text string) (time.Time, error) {
+	for _, layout := range dateLayouts {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at, nil
 		}
-		return at, true, fmt.Errorf("--to-datetime %s: want YYYY-MM-DDTHH:mm:SS.sss", c.toDatetime)
-	case c.on("by-duration"):
-		d, err := isoDuration(c.byTime)
-		return time.Now().Add(-d), true, err
 	}
-	return at, false, nil
+	return time.Time{}, fmt.Errorf("%q: want a time as YYYY-MM-DDTHH:mm:SS.sss", text)
 }
 
-var isoPattern = regexp.MustCompile(`^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$`)
+var isoPattern = regexp.MustCompile(`(?i)^([-+]?)P(?:([-+]?\d+)D)?(T(?:([-+]?\d+)H)?(?:([-+]?\d+)M)?(?:([-+]?\d+(?:[.,]\d{0,9})?)S)?)?$`)
 
-// isoDuration reads PnDTnHnMnS.
-func isoDuration(text string) (time.Duration, error) {
+// parseDuration reads PnDTnHnMnS as Java does, signs and fractions of seconds included.
+func parseDuration(text string) (time.Duration, error) {
 	m := isoPattern.FindStringSubmatch(text)
-	if m == nil || text == "P" || strings.HasSuffix(text, "T") {
-		return 0, fmt.Errorf("--by-duration %s: want PnDTnHnMnS", text)
+	if m == nil || m[2] == "" && m[3] == "" || len(m[3]) == 1 {
+		return 0, errors.New("Text cannot be parsed to a Duration")
 	}
-	var sum time.Duration
-	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
-		n, _ := strconv.Atoi("0" + m[i+1])
-		sum += time.Duration(n) * unit
-	}
-	return sum, nil
-}
-
-// remove deletes groups.
-func (c *call) remove(ctx context.Context, adm *kadm.Client) error {
-	rs, err := adm.DeleteGroups(ctx, c.groups...)
-	if err != nil {
-		return lacks("delete groups", err)
-	}
-	w := c.OutOrStdout()
-	var good, bad []string
-	for _, g := range slices.Sorted(slices.Values(c.groups)) {
-		if err := rs[g].Err; err != nil {
-			bad = append(bad, fmt.Sprintf("* Group '%s' could not be deleted due to: %s", g, tool.Message(lacks("delete groups", err), "")))
-		} else {
-			good = append(good, "'"+g+"'")
+	var sum float64
+	for i, unit := range map[int]time.Duration{2: 24 * time.Hour, 4: time.Hour, 5: time.Minute, 6: time.Second} {
+		if m[i] == "" {
+			continue
 		}
-	}
-	if len(bad) == 0 {
-		fmt.Fprintf(w, "Deletion of requested consumer groups (%s) was successful.\n", strings.Join(good, ", "))
-		return nil
-	}
-	fmt.Fprintf(w, "\nError: Deletion of some consumer groups failed:\n%s\n", strings.Join(bad, "\n"))
-	if len(good) > 0 {
-		fmt.Fprintf(w, "\nThese consumer groups were deleted successfully: %s\n", strings.Join(good, ", "))
-	}
-	return nil
-}
-
-// removeOffsets deletes offsets of a group.
-func (c *call) removeOffsets(ctx context.Context, adm *kadm.Client) error {
-	now, err := adm.FetchOffsets(ctx, c.groups[0])
-	if err != nil {
-		return err
-	}
-	set, err := c.scope(ctx, adm, now)
-	if err != nil {
-		return err
-	}
-	rs, err := adm.DeleteOffsets(ctx, c.groups[0], set)
-	if err != nil {
-		return lacks("delete offsets of a group", err)
-	}
-	w := c.OutOrStdout()
-	fmt.Fprintf(w, "\n%-30s %-15s %-15s\n", "TOPIC", "PARTITION", "STATUS")
-	set.Each(func(t string, p int32) {
-		status := "Successful"
-		if err, _ := rs.Lookup(t, p); err != nil {
-			status = "Error: " + tool.Message(err, "")
+		n, err := strconv.ParseFloat(strings.TrimPrefix(strings.ReplaceAll(m[i], ",", "."), "+"), 64)
+		if err != nil {
+			return 0, err
 		}
-		fmt.Fprintf(w, "%-30s %-15d %-15s\n", t, p, status)
-	})
-	return nil
+		sum += n * float64(unit)
+	}
+	if m[1] == "-" {
+		sum = -sum
+	}
+	if sum > 1<<62 || sum < -1<<62 {
+		return 0, errors.New("Text cannot be parsed to a Duration")
+	}
+	return time.Duration(sum), nil
 }

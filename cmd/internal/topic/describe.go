@@ -17,8 +17,8 @@ func describe() *cobra.Command {
 	k.Flags(cmd.Flags())
 	format := output.Flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return with(cmd, &k, func(s session) error {
-			all, err := s.topics(args...)
+		return k.With(cmd.Context(), func(s client.Session) error {
+			all, err := topics(s, args...)
 			if err != nil {
 				return err
 			}

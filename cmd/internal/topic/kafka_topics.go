@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +48,7 @@ var filters = []string{"under-replicated-partitions", "unavailable-partitions", 
 
 // KafkaTopics is kafka-topics.sh.
 func KafkaTopics() *cobra.Command {
-	c := &call{kafka: client.Kafka{ID: "kafka-topics"}}
+	c := &call{kafka: client.Kafka{ID: "kafka-topics", Timeout: time.Minute}}
 	cmd := &cobra.Command{
 		Use:   "kafka-topics",
 		Short: "Create, delete, describe, or change a topic, as Apache Kafka's tool does",
@@ -68,6 +69,7 @@ func KafkaTopics() *cobra.Command {
 	f.StringVar(&c.assignment, "replica-assignment", "", "brokers of each partition, `1:2,2:3,...`")
 	f.StringArrayVar(&c.configs, "config", nil, "a `name=value` of the topic; may be repeated")
 	f.StringArrayVar(&c.drops, "delete-config", nil, "a `name` to remove from the topic's configuration (--zookeeper --alter)")
+	f.Int32("partition-size-limit-per-response", 2000, "`partitions` in one answer, accepted for scripts of 3.9")
 	tool.Switches(f, map[string]string{
 		"list": "list all topics", "create": "create a topic", "delete": "delete topics", "describe": "show topics",
 		"alter":                       "change the number of partitions",
@@ -109,7 +111,7 @@ func (c *call) check() (string, error) {
 	}
 	if c.on("bootstrap-server") && action == "alter" {
 		if c.on("config") {
-			k.Wrong(`Option combination "[bootstrap-server],[config]" can't be used with option "[alter]" (the kafka-configs CLI supports altering topic configs with a --bootstrap-server option)`)
+			k.Wrong(`Option combination "[[bootstrap-server], [config]]" can't be used with option "[alter]" (the kafka-configs CLI supports altering topic configs with a --bootstrap-server option)`)
 		}
 		k.Required("partitions")
 	}

@@ -2,7 +2,6 @@ package topic
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,27 +20,9 @@ import (
 
 // Command is `ottla topic`.
 func Command() *cobra.Command {
-	cmd := &cobra.Command{Use: "topic", Short: "List, create, describe, delete and alter topics", Args: cobra.NoArgs}
-	cmd.AddCommand(list(), create(), describe(), remove(), alter())
+	cmd := &cobra.Command{Use: "topic", Short: "List, create, describe, delete and alter topics, and look at their ends", Args: cobra.NoArgs}
+	cmd.AddCommand(list(), create(), describe(), remove(), alter(), offsetsCommand(), truncateCommand())
 	return cmd
-}
-
-// session is what every subcommand works with.
-type session struct {
-	context.Context
-	*kadm.Client
-}
-
-// with connects, runs f and closes.
-func with(cmd *cobra.Command, k *client.Kafka, f func(session) error) error {
-	ctx, cancel := k.Context(cmd.Context())
-	defer cancel()
-	adm, err := k.Admin(ctx)
-	if err != nil {
-		return err
-	}
-	defer adm.Close()
-	return f(session{ctx, adm})
 }
 
 // explain says what to do about an error that concerns a topic.
@@ -75,7 +56,7 @@ type Partition struct {
 }
 
 // topics reads the wanted topics, or all if none is named.
-func (s session) topics(wanted ...string) ([]Topic, error) {
+func topics(s client.Session, wanted ...string) ([]Topic, error) {
 	details, err := s.ListTopicsWithInternal(s, wanted...)
 	if err != nil {
 		return nil, err
@@ -117,8 +98,8 @@ func list() *cobra.Command {
 	format := output.Flag(cmd)
 	cmd.Flags().BoolVar(&internal, "internal", false, "internal topics too")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return with(cmd, &k, func(s session) error {
-			all, err := s.topics()
+		return k.With(cmd.Context(), func(s client.Session) error {
+			all, err := topics(s)
 			if err != nil {
 				return err
 			}
@@ -165,7 +146,7 @@ func create() *cobra.Command {
 		if err != nil {
 			return output.Usagef("--config %w", err)
 		}
-		return with(cmd, &k, func(s session) error {
+		return k.With(cmd.Context(), func(s client.Session) error {
 			made, err := s.CreateTopics(s, partitions, replicas, values, args...)
 			if err != nil {
 				return err
@@ -205,7 +186,7 @@ func remove() *cobra.Command {
 	k.Flags(cmd.Flags())
 	cmd.Flags().BoolVar(&ifExists, "if-exists", false, "a topic that does not exist is no error")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return with(cmd, &k, func(s session) error {
+		return k.With(cmd.Context(), func(s client.Session) error {
 			gone, err := s.DeleteTopics(s, args...)
 			if err != nil {
 				return err
@@ -237,7 +218,7 @@ from then on. For a topic's configuration see ` + "`ottla config set`.",
 	cmd.Flags().IntVarP(&partitions, "partitions", "p", 0, "how many `partitions` there shall be")
 	_ = cmd.MarkFlagRequired("partitions")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return with(cmd, &k, func(s session) error {
+		return k.With(cmd.Context(), func(s client.Session) error {
 			rs, err := s.UpdatePartitions(s, partitions, args[0])
 			if err != nil {
 				return err

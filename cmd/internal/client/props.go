@@ -1,4 +1,4 @@
-package console
+package client
 
 import (
 	"fmt"
@@ -8,18 +8,17 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"ottla/cmd/internal/client"
 	"ottla/cmd/internal/tool"
 )
 
-// properties are client properties in Java's names. take returns one and removes it, so that what is left is not understood.
-type properties map[string]string
+// Props are client Props in Java's names. Take returns one and removes it, so that what is left is not understood.
+type Props map[string]string
 
-// gather joins a file of properties ("" for none) with key=value options, which win.
-func gather(file string, options []string) (properties, error) {
-	p := properties{}
+// Gather joins a file of properties ("" for none) with key=value options, which win.
+func Gather(file string, options []string) (Props, error) {
+	p := Props{}
 	if file != "" {
-		m, err := client.ReadProperties(file)
+		m, err := ReadProperties(file)
 		if err != nil {
 			return nil, err
 		}
@@ -35,15 +34,15 @@ func gather(file string, options []string) (properties, error) {
 	return p, nil
 }
 
-func (p properties) take(name string) (string, bool) {
+func (p Props) Take(name string) (string, bool) {
 	v, ok := p[name]
 	delete(p, name)
 	return strings.TrimSpace(v), ok
 }
 
-// number calls f with a property that is a number, if it is there.
-func (p properties) number(name string, f func(n int64) error) error {
-	v, ok := p.take(name)
+// Number calls f with a property that is a number, if it is there.
+func (p Props) Number(name string, f func(n int64) error) error {
+	v, ok := p.Take(name)
 	if !ok {
 		return nil
 	}
@@ -64,15 +63,15 @@ type builder struct {
 
 func (b *builder) add(o ...kgo.Opt) { b.opts = append(b.opts, o...) }
 
-func (b *builder) number(p properties, name string, f func(n int64) kgo.Opt) {
-	if err := p.number(name, func(n int64) error { b.add(f(n)); return nil }); err != nil && b.err == nil {
+func (b *builder) number(p Props, name string, f func(n int64) kgo.Opt) {
+	if err := p.Number(name, func(n int64) error { b.add(f(n)); return nil }); err != nil && b.err == nil {
 		b.err = err
 	}
 }
 
 // text calls f with a property's value, if it is there.
-func (b *builder) text(p properties, name string, f func(v string) (kgo.Opt, error)) {
-	v, ok := p.take(name)
+func (b *builder) text(p Props, name string, f func(v string) (kgo.Opt, error)) {
+	v, ok := p.Take(name)
 	if !ok || b.err != nil {
 		return
 	}
@@ -87,12 +86,12 @@ func (b *builder) text(p properties, name string, f func(v string) (kgo.Opt, err
 }
 
 // common translates what producers and consumers share.
-func (b *builder) common(p properties) {
+func (b *builder) common(p Props) {
 	b.text(p, "client.id", func(v string) (kgo.Opt, error) { return kgo.ClientID(v), nil })
 	b.text(p, "client.rack", func(v string) (kgo.Opt, error) { return kgo.Rack(v), nil })
 	b.number(p, "request.timeout.ms", func(n int64) kgo.Opt { return kgo.RequestTimeoutOverhead(max(ms(n), 100*time.Millisecond)) })
 	b.number(p, "metadata.max.age.ms", func(n int64) kgo.Opt { return kgo.MetadataMaxAge(max(ms(n), time.Second)) })
-	more, err := client.Options(p)
+	more, err := Options(p)
 	if err != nil && b.err == nil {
 		b.err = err
 	}
@@ -104,7 +103,7 @@ var codecs = map[string]kgo.CompressionCodec{
 	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 }
 
-func codec(name string) (kgo.Opt, error) {
+func Codec(name string) (kgo.Opt, error) {
 	c, ok := codecs[strings.ToLower(name)]
 	if !ok {
 		return nil, fmt.Errorf("want none, gzip, snappy, lz4 or zstd")
@@ -112,8 +111,8 @@ func codec(name string) (kgo.Opt, error) {
 	return kgo.ProducerBatchCompression(c), nil
 }
 
-// acksOf reads acks. Fewer than all exclude the idempotent producer.
-func acksOf(v string) (acks kgo.Acks, all bool, err error) {
+// Acks reads acks. Fewer than all exclude the idempotent producer.
+func Acks(v string) (acks kgo.Acks, all bool, err error) {
 	switch strings.ToLower(v) {
 	case "-1", "all":
 		return kgo.AllISRAcks(), true, nil
@@ -125,8 +124,8 @@ func acksOf(v string) (acks kgo.Acks, all bool, err error) {
 	return acks, false, fmt.Errorf("want all, -1, 1 or 0")
 }
 
-// producerOptions translates the properties of a producer.
-func producerOptions(p properties) ([]kgo.Opt, error) {
+// ProducerOptions translates the properties of a producer.
+func ProducerOptions(p Props) ([]kgo.Opt, error) {
 	b := &builder{}
 	if _, ok := p["transactional.id"]; ok {
 		return nil, fmt.Errorf("transactional.id: this command writes without transactions")
@@ -135,14 +134,14 @@ func producerOptions(p properties) ([]kgo.Opt, error) {
 	idempotent := true
 	b.text(p, "enable.idempotence", func(v string) (kgo.Opt, error) { idempotent = !strings.EqualFold(v, "false"); return nil, nil })
 	b.text(p, "acks", func(v string) (kgo.Opt, error) {
-		acks, all, err := acksOf(v)
+		acks, all, err := Acks(v)
 		idempotent = idempotent && all
 		return kgo.RequiredAcks(acks), err
 	})
 	if !idempotent {
 		b.add(kgo.DisableIdempotentWrite())
 	}
-	b.text(p, "compression.type", codec)
+	b.text(p, "compression.type", Codec)
 	b.number(p, "linger.ms", func(n int64) kgo.Opt { return kgo.ProducerLinger(ms(n)) })
 	b.number(p, "max.request.size", func(n int64) kgo.Opt { return kgo.ProducerBatchMaxBytes(int32(n)) })
 	b.number(p, "delivery.timeout.ms", func(n int64) kgo.Opt { return kgo.RecordDeliveryTimeout(max(ms(n), time.Second)) })
@@ -170,15 +169,15 @@ func balancers(list string) (kgo.Opt, error) {
 	return kgo.Balancers(out...), nil
 }
 
-// consumerOptions translates the properties of a consumer, but for those that decide what to consume: see consumer.apply.
-func consumerOptions(p properties, group bool) ([]kgo.Opt, error) {
+// ConsumerOptions translates the properties of a consumer, but for those that decide what to consume: see consumer.apply.
+func ConsumerOptions(p Props, group bool) ([]kgo.Opt, error) {
 	b := &builder{}
 	b.common(p)
 	b.number(p, "fetch.max.bytes", func(n int64) kgo.Opt { return kgo.FetchMaxBytes(int32(n)) })
 	b.number(p, "max.partition.fetch.bytes", func(n int64) kgo.Opt { return kgo.FetchMaxPartitionBytes(int32(n)) })
 	b.number(p, "fetch.min.bytes", func(n int64) kgo.Opt { return kgo.FetchMinBytes(int32(n)) })
 	b.number(p, "fetch.max.wait.ms", func(n int64) kgo.Opt { return kgo.FetchMaxWait(ms(n)) })
-	b.text(p, "isolation.level", isolation)
+	b.text(p, "isolation.level", Isolation)
 	if group {
 		b.number(p, "session.timeout.ms", func(n int64) kgo.Opt { return kgo.SessionTimeout(ms(n)) })
 		b.number(p, "heartbeat.interval.ms", func(n int64) kgo.Opt { return kgo.HeartbeatInterval(ms(n)) })
@@ -189,7 +188,7 @@ func consumerOptions(p properties, group bool) ([]kgo.Opt, error) {
 	return b.opts, b.err
 }
 
-func isolation(v string) (kgo.Opt, error) {
+func Isolation(v string) (kgo.Opt, error) {
 	switch v {
 	case "read_committed":
 		return kgo.FetchIsolationLevel(kgo.ReadCommitted()), nil
@@ -197,4 +196,12 @@ func isolation(v string) (kgo.Opt, error) {
 		return kgo.FetchIsolationLevel(kgo.ReadUncommitted()), nil
 	}
 	return nil, fmt.Errorf("want read_committed or read_uncommitted")
+}
+
+// Producing are the options of every producer: topics are made as the broker is configured to, which takes it a moment.
+func Producing(topic string) []kgo.Opt {
+	return []kgo.Opt{
+		kgo.DefaultProduceTopic(topic), kgo.AllowAutoTopicCreation(), kgo.MetadataMinAge(100 * time.Millisecond), kgo.UnknownTopicRetries(100),
+		kgo.RecordDeliveryTimeout(2 * time.Minute), kgo.RequestRetries(100),
+	}
 }
