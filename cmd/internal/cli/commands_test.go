@@ -33,6 +33,8 @@ func TestTopicsAndRecords(t *testing.T) {
 	if x := topics[0]; x.Name != "orders" || len(x.ID) != 22 || len(x.Partitions) != 2 || x.Config["retention.ms"] != "86400000" {
 		t.Errorf("described as %+v", x)
 	}
+	s.awaitPrint(t, "ottla __complete topic describe -b {K} or", "orders\n")
+	s.awaitPrint(t, "ottla __complete config get -b {K} topic/o", "topic/orders\n")
 	s.fails(t, "ottla topic describe nothing -b {K}", 1, "there is no topic nothing")
 
 	if r := s.call(t, "a:1\nb:2\n", "ottla produce orders -b {K} -p 1 -K : -H who=me"); r.code != 0 || r.out != "" {
@@ -68,6 +70,7 @@ func TestTopicsAndRecords(t *testing.T) {
 	}
 	s.awaitPrint(t, "ottla group list -b {K}", "readers  Empty            0\n")
 	s.awaitPrint(t, "ottla group describe readers -b {K}", "orders          0       2    2    0       -")
+	s.awaitPrint(t, "ottla __complete group reset -b {K} read", "readers\n")
 	s.fails(t, "ottla group describe nobody -b {K}", 1, "there is no group nobody")
 
 	s.prints(t, "ottla config get topic/orders -b {K}", "KEY              VALUE  SOURCE\nretention.ms  86400000  dynamic_topic_config\n")
@@ -79,6 +82,17 @@ func TestTopicsAndRecords(t *testing.T) {
 	s.fails(t, "ottla config set topic/orders retention.ms=soon -b {K}", 1, "Invalid value soon for configuration retention.ms", "--all")
 	s.fails(t, "ottla config get topic/nothing -b {K}", 1, "there is no topic nothing")
 	s.awaitPrint(t, "ottla config get broker/0 log.dirs -b {K}", "static_broker_config")
+
+	s.prints(t, "ottla topic offsets orders -b {K} --at earliest", "TOPIC   PARTITION  OFFSET\norders          0       0\norders          1       0\n")
+	s.prints(t, "ottla group reset readers -b {K} --to 1 -t orders:1 --export --dry-run", "orders,1,1\n")
+	s.prints(t, "ottla group reset readers -b {K} --to earliest", "GROUP    TOPIC   PARTITION  OFFSET  NEW  NOTE\nreaders  orders          0       2    0\nreaders  orders          1       2    0\n")
+	s.prints(t, "ottla group reset readers -b {K} --to +99 -t orders:0 -n", "GROUP    TOPIC   PARTITION  OFFSET  NEW  NOTE\nreaders  orders          0       0    2  99 is behind the end\n")
+	s.prints(t, "ottla group delete-offsets readers orders:0 -b {K}", "")
+	s.prints(t, "ottla group delete readers -b {K}", "")
+	s.fails(t, "ottla group delete readers -b {K}", 1, "there is no group readers")
+	s.prints(t, "ottla topic delete-records orders:1:1 -b {K}", "TOPIC   PARTITION  START\norders          1      1\n")
+	s.awaitPrint(t, "ottla cluster info -b {K}", "BROKER  ADDRESS")
+	s.awaitPrint(t, "ottla cluster apis -b {K}", "Produce")
 
 	s.prints(t, "ottla topic alter orders -p 3 -b {K}", "")
 	s.fails(t, "ottla topic alter orders -p 1 -b {K}", 1, "topic orders: ")

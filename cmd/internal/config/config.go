@@ -113,6 +113,7 @@ func get() *cobra.Command {
 		Example: "  ottla config get topic/orders\n  ottla config get broker/0 log.retention.ms\n  ottla config get user/alice",
 	}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteTopics("topic/")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also what is not set")
 	format := output.Flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -170,6 +171,7 @@ func set() *cobra.Command {
   ottla config set logger/0 root=DEBUG`,
 	}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteTopics("topic/")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		e, err := parseSubject(args[0])
 		if err != nil {
@@ -190,6 +192,7 @@ func unset() *cobra.Command {
 		Use: "unset ENTITY KEY...", Short: "Remove keys, so that defaults count again", Args: cobra.MinimumNArgs(2),
 	}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteTopics("topic/")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		e, err := parseSubject(args[0])
 		if err != nil {

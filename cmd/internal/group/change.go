@@ -71,6 +71,7 @@ offsets of. What is asked for beyond the ends of a log becomes its end.`,
 		Example: "  ottla group reset readers --to earliest\n  ottla group reset readers --to -100 --topic orders:0,1 --dry-run\n  ottla group reset readers --to 2024-05-06T07:08:09Z",
 	}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteGroups()
 	f := cmd.Flags()
 	f.StringVar(&to, "to", "", "where to: earliest, latest, current, an `offset`, +N or -N records, a time, or a duration ago")
 	f.StringVar(&file, "from", "", "as a `file` says that --export wrote")
@@ -144,6 +145,7 @@ func deleteCommand() *cobra.Command {
 	var k client.Kafka
 	cmd := &cobra.Command{Use: "delete GROUP...", Aliases: []string{"rm"}, Short: "Delete consumer groups without members, and their offsets", Args: cobra.MinimumNArgs(1)}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteGroups()
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return k.With(cmd.Context(), func(s client.Session) error {
 			rs, err := s.DeleteGroups(s, args...)
@@ -171,6 +173,7 @@ func deleteOffsetsCommand() *cobra.Command {
 		Example: "  ottla group delete-offsets readers orders:0,1 payments",
 	}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteGroups()
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return k.With(cmd.Context(), func(s client.Session) error {
 			set, err := scope{topics: args[1:]}.partitions(s, nil)

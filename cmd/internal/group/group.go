@@ -74,6 +74,7 @@ func describeCommand() *cobra.Command {
 	var k client.Kafka
 	cmd := &cobra.Command{Use: "describe GROUP...", Short: "Show members, offsets and lag of consumer groups", Args: cobra.MinimumNArgs(1)}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteGroups()
 	format := output.Flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return k.With(cmd.Context(), func(s client.Session) error {

@@ -15,6 +15,7 @@ func describe() *cobra.Command {
 	var k client.Kafka
 	cmd := &cobra.Command{Use: "describe TOPIC...", Short: "Show topics with their partitions and configuration", Args: cobra.MinimumNArgs(1)}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteTopics("")
 	format := output.Flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return k.With(cmd.Context(), func(s client.Session) error {

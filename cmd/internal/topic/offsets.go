@@ -89,6 +89,7 @@ func offsetsCommand() *cobra.Command {
 		Example: "  ottla topic offsets orders\n  ottla topic offsets orders --at earliest\n  ottla topic offsets orders --at 2024-05-06T07:08:09Z",
 	}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteTopics("")
 	cmd.Flags().StringVar(&when, "at", "latest", "`which`: latest, earliest, max-timestamp, a time, or milliseconds since 1970")
 	format := output.Flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

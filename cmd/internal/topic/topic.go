@@ -184,6 +184,7 @@ func remove() *cobra.Command {
 	var ifExists bool
 	cmd := &cobra.Command{Use: "delete TOPIC...", Aliases: []string{"rm"}, Short: "Delete topics and their data", Args: cobra.MinimumNArgs(1)}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteTopics("")
 	cmd.Flags().BoolVar(&ifExists, "if-exists", false, "a topic that does not exist is no error")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return k.With(cmd.Context(), func(s client.Session) error {
@@ -215,6 +216,7 @@ func alter() *cobra.Command {
 from then on. For a topic's configuration see ` + "`ottla config set`.",
 	}
 	k.Flags(cmd.Flags())
+	cmd.ValidArgsFunction = k.CompleteTopics("")
 	cmd.Flags().IntVarP(&partitions, "partitions", "p", 0, "how many `partitions` there shall be")
 	_ = cmd.MarkFlagRequired("partitions")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
