@@ -29,11 +29,11 @@ func groupScript(address string, seed uint64) (*grouptest.Play, error) {
 	for try := 0; ; try++ {
 		target := grouptest.Dial(address)
 		p, err := grouptest.Run(grouptest.Script{
-			Seed: seed, Steps: 60, Group: fmt.Sprint(seed, strings.Repeat("~", try)), Topics: groupTopics, Limits: groupLimits,
+			Seed: seed, Steps: 50, Group: fmt.Sprint(seed, strings.Repeat("~", try)), Topics: groupTopics, Limits: groupLimits,
 			Session: time.Second, Rebalance: 1600 * time.Millisecond,
 		}, target)
 		target.Close()
-		if err == nil || !p.Late || try == 5 {
+		if err == nil || !p.Late || try == 9 {
 			return p, err
 		}
 	}
@@ -57,7 +57,7 @@ func groupScripts(t *testing.T, address string, seeds []uint64) map[uint64]*grou
 	plays := map[uint64]*grouptest.Play{}
 	var mu sync.Mutex
 	var work sync.WaitGroup
-	tokens := make(chan struct{}, 30)
+	tokens := make(chan struct{}, Scale(30, 12))
 	for _, seed := range seeds {
 		work.Go(func() {
 			tokens <- struct{}{}
@@ -81,7 +81,7 @@ func TestGroupProtocol(t *testing.T) {
 	first := uint64(time.Now().Unix())
 	t.Logf("seeds from %d", first)
 	var seeds []uint64
-	for i := range uint64(Scale(30, 400)) {
+	for i := range uint64(Scale(30, 200)) {
 		seeds = append(seeds, first+i)
 	}
 	if one := os.Getenv("OTTLA_SEED"); one != "" {

@@ -190,6 +190,9 @@ func (p *player) join(c *client) error {
 	}
 	r.Group, r.ProtocolType = p.script.Group, "consumer"
 	r.MemberID, r.InstanceID = p.who(c, r.Version, 5)
+	if r.MemberID == "" && r.InstanceID != nil && p.group.Owes(*r.InstanceID) {
+		return p.heartbeat(c) // Apache's goes on waiting for the sync of the id that is replaced, and rebalances once more
+	}
 	if (r.InstanceID == nil) != (c.instance == nil) {
 		r.InstanceID = c.instance // an id that was handed out, together with an instance id, makes Apache's fail
 	}

@@ -45,7 +45,7 @@ type Broker struct {
 const brokerSlack = 350 * time.Millisecond
 
 // brokerPace is how long a request is on its way at most. Nothing tells that one has arrived that is not answered.
-const brokerPace = 50 * time.Millisecond
+const brokerPace = 80 * time.Millisecond
 
 // Dial is the broker at an address; connections are made when they are needed.
 func Dial(address string) *Broker {

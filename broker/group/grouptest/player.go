@@ -47,6 +47,7 @@ type player struct {
 	tickets int
 	began   time.Duration
 	clock   time.Duration
+	horizon time.Duration // up to when timers are over
 	play    Play
 	names   map[string]string
 	long    bool // rebalance timeouts are
@@ -84,7 +85,13 @@ func (p *player) tick(d time.Duration) {
 	p.clock += d
 	if ahead := p.clock - (p.target.Now() - p.began); ahead > 0 {
 		p.target.Sleep(ahead)
-	} else if -ahead > p.target.Slack()/2 {
+	}
+	p.late()
+}
+
+// late notes that the target, or the machine, is behind.
+func (p *player) late() {
+	if p.target.Now()-p.began-p.clock > p.target.Pace()/2 {
 		p.play.Late = true
 	}
 }
@@ -96,11 +103,13 @@ func (p *player) ask(c *client, what string, r kmsg.Request) error {
 	if err := p.pass(p.clock + p.target.Slack()); err != nil {
 		return err
 	}
-	p.group.Advance(p.clock)
+	p.horizon = p.clock
+	p.group.Advance(p.horizon)
 	p.tickets++
 	p.line("%s %s", c.name, what)
 	p.waits[p.tickets] = &waiting{client: c, req: r, answer: p.target.Ask(r)}
 	p.group.Ask(p.tickets, r)
+	defer p.late()
 	return p.settle()
 }
 
@@ -113,6 +122,7 @@ func (p *player) pass(until time.Duration) error {
 		}
 		p.line("time passes")
 		p.tick(max(next+p.target.Slack()-p.clock, 0))
+		p.horizon = next // a timer behind it need not be over yet
 		if err := p.settle(); err != nil {
 			return err
 		}
@@ -123,14 +133,18 @@ func (p *player) pass(until time.Duration) error {
 // settle takes the answers that must come now.
 func (p *player) settle() error {
 	for {
-		p.group.Advance(p.clock) // timers that run for no time, and what a generation that begins has held up
+		p.group.Advance(p.horizon) // timers that run for no time, and what a generation that begins has held up
 		outcomes := p.group.Take()
 		for _, o := range outcomes {
 			if err := p.outcome(o); err != nil {
 				return err
 			}
 		}
-		if len(outcomes) == 0 {
+		switch {
+		case len(outcomes) > 0:
+		case p.horizon < p.clock:
+			return nil // a timer between may be over or not
+		default:
 			return p.early()
 		}
 	}

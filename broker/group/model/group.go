@@ -126,6 +126,12 @@ func (g *Group) faint() bool {
 // Expects says that a member id is handed out that has not come back.
 func (g *Group) Expects() bool { return len(g.pending) > 0 }
 
+// Owes says that a static member of a stable group has not asked for its assignment yet.
+func (g *Group) Owes(instance string) bool {
+	m := g.byInstance(instance)
+	return g.state == stable && m != nil && m.syncDue
+}
+
 func (g *Group) byID(id string) *member {
 	for _, m := range g.members {
 		if m.id == id && id != "" {
