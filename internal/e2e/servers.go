@@ -92,6 +92,21 @@ func brokerLines(dir string, id, port int, zk string, lines []string) []string {
 	}, lines...)
 }
 
+// at are the lines of a broker that takes the place of another, at its port.
+func at(port int) []string {
+	return []string{fmt.Sprint("listeners=PLAINTEXT://127.0.0.1:", port), fmt.Sprint("advertised.listeners=PLAINTEXT://127.0.0.1:", port)}
+}
+
+// portOf is the port that lines of at name, or 0.
+func portOf(lines []string) (port int) {
+	for _, l := range lines {
+		if rest, ok := strings.CutPrefix(l, "listeners=PLAINTEXT://127.0.0.1:"); ok {
+			port, _ = strconv.Atoi(rest)
+		}
+	}
+	return port
+}
+
 // Broker starts `ottla broker` on a directory of its own.
 func Broker(t testing.TB, id int, zk string, lines ...string) *Server {
 	t.Helper()
@@ -113,7 +128,10 @@ func Kafka(t testing.TB, dir string, id int, zk string, lines ...string) *Server
 
 func broker(t testing.TB, name, dir string, id int, zk string, lines []string, command func(cfg string) []string) *Server {
 	t.Helper()
-	port := FreePort(t)
+	port := portOf(lines)
+	if port == 0 {
+		port = FreePort(t)
+	}
 	cfg := filepath.Join(dir, "server.properties")
 	writeProperties(t, cfg, lastWins(brokerLines(dir, id, port, zk, lines))...)
 	s := &Server{Address: fmt.Sprint("127.0.0.1:", port)}
