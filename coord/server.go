@@ -243,7 +243,11 @@ func (s *Server) openStore() (err error) {
 
 // restore puts the checkpoint's records into the state.
 func (s *Server) restore(h store.Header, records iter.Seq2[store.Record, error]) error {
-	return s.state.Restore(h.Index, h.Term, h.Meta, func(yield func(state.Record, error) bool) {
+	return restoreState(s.state, h, records)
+}
+
+func restoreState(st *state.State, h store.Header, records iter.Seq2[store.Record, error]) error {
+	return st.Restore(h.Index, h.Term, h.Meta, func(yield func(state.Record, error) bool) {
 		for r, err := range records {
 			if !yield(state.Record(r), err) {
 				return
@@ -309,14 +313,18 @@ func (m machine) Snapshot() (ensemble.Snapshot, error) {
 	if err != nil {
 		return ensemble.Snapshot{}, err
 	}
-	records := c.Records()
-	return ensemble.Snapshot{Meta: c.Meta, Changes: func(yield func(store.Record) bool) {
-		for r := range records {
+	return ensemble.Snapshot{Meta: c.Meta, Changes: storeRecords(c)}, nil
+}
+
+// storeRecords are a checkpoint's records as the store takes them.
+func storeRecords(c *state.Checkpoint) iter.Seq[store.Record] {
+	return func(yield func(store.Record) bool) {
+		for r := range c.Records() {
 			if !yield(store.Record(r)) {
 				return
 			}
 		}
-	}}, nil
+	}
 }
 
 func (s *Server) logDir() string {

@@ -28,7 +28,9 @@ type Options struct {
 	// must be set, since bbolt maps its own file.
 	Checkpoints  Checkpoints
 	SegmentBytes int64 // of the log; 0 is DefaultSegmentBytes
-	Logger       zerolog.Logger
+	// Import makes a data directory for Store.Import, also where a ZooKeeper has its own. Until that has ended no start takes the directory.
+	Import bool
+	Logger zerolog.Logger
 }
 
 // Store is an opened data directory.
@@ -90,6 +92,12 @@ func (s *Store) identify(dirs []string) error {
 		if err != nil {
 			return &DamageError{File: path, Offset: -1, Reason: err.Error(), Way: "Restore the file from a copy"}
 		}
+		switch {
+		case s.meta.importing && !s.o.Import:
+			return fmt.Errorf("%s was being filled by an import, which did not end: most of the data would be missing. Run the import again", s.o.Dir)
+		case !s.meta.importing && s.o.Import:
+			return fmt.Errorf("%s holds the data of a coordinator already, which an import would replace. Give it an empty dataDir", s.o.Dir)
+		}
 		// The process that named it may have died before it could make the name durable.
 		return s.o.FS.SyncDir(s.o.Dir)
 	}
@@ -106,21 +114,24 @@ func (s *Store) identify(dirs []string) error {
 	}
 	var id [8]byte
 	rand.Read(id[:])
-	s.meta = meta{cluster: binary.BigEndian.Uint64(id[:]), member: 1, fresh: true}
+	s.meta = meta{cluster: binary.BigEndian.Uint64(id[:]), member: 1, fresh: true, importing: s.o.Import}
 	return s.writeMeta()
 }
 
 // refuseForeign refuses a directory whose data we would seem to have lost.
 func (s *Store) refuseForeign(dirs []string) error {
 	for _, dir := range dirs {
+		if s.o.Import {
+			break
+		}
 		list, err := s.o.FS.ReadDir(filepath.Join(dir, "version-2"))
 		if err != nil {
 			continue
 		}
 		for _, e := range list {
 			if strings.HasPrefix(e.Name(), "snapshot.") || strings.HasPrefix(e.Name(), "log.") {
-				return fmt.Errorf("%s holds the data of an Apache ZooKeeper (version-2/%s), which this version does not read: "+
-					"starting here would look to its clients as if all znodes were gone. Set dataDir to an empty directory", dir, e.Name())
+				return fmt.Errorf("%s holds the data of an Apache ZooKeeper (version-2/%s), and starting here would look to its clients as if all znodes were gone. "+
+					"Stop it and take its data over: ottla coordinator import %s. Or set dataDir to an empty directory", dir, e.Name(), quote(dir))
 			}
 		}
 	}
@@ -158,12 +169,17 @@ type meta struct {
 	cluster uint64
 	member  uint64
 	fresh   bool // the log was not yet made
+
+	importing bool // an import has begun and not ended
 }
 
 func (s *Store) writeMeta() error {
 	log := "open"
 	if s.meta.fresh {
 		log = "new"
+	}
+	if s.meta.importing {
+		log = "import"
 	}
 	text := fmt.Sprintf("version=%d\ncluster=%016x\nmember=%d\nlog=%s\n", formatVersion, s.meta.cluster, s.meta.member, log)
 	return fs.WriteFileAtomic(s.o.FS, s.o.Dir, filepath.Join(s.o.Dir, "meta"), []byte(text))
@@ -189,9 +205,11 @@ func parseMeta(b []byte) (meta, error) {
 	switch keys["log"] {
 	case "new":
 		m.fresh = true
+	case "import":
+		m.fresh, m.importing = true, true
 	case "open":
 	default:
-		return m, fmt.Errorf("log is %q, not new or open", keys["log"])
+		return m, fmt.Errorf("log is %q, not new, open or import", keys["log"])
 	}
 	return m, nil
 }
@@ -230,6 +248,20 @@ func (s *Store) Load(fn LoadFunc) error {
 		}
 	}
 	return nil
+}
+
+// Import makes the records the first checkpoint, before any entry of the log, and the directory one that a start takes. Only for a Store that was
+// opened for it; an import that was interrupted is begun again.
+func (s *Store) Import(meta []byte, records iter.Seq[Record]) error {
+	path := filepath.Join(s.o.Dir, "state.db")
+	if err := s.o.FS.Remove(path); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	if err := s.Commit(Header{Meta: meta}, records); err != nil {
+		return err
+	}
+	s.meta.importing = false
+	return s.writeMeta()
 }
 
 // Header is that of the checkpoint that was loaded; zero if there is none.
