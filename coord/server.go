@@ -39,7 +39,7 @@ type Options struct {
 type Server struct {
 	o        Options
 	cfg      *config.Config
-	listener net.Listener
+	listener net.Listener // nil with secureClientPort alone
 	secure   net.Listener // nil without secureClientPort
 	tls      *tls.Config  // nil without TLS
 	store    *store.Store
@@ -87,6 +87,9 @@ func New(o Options) (_ *Server, err error) {
 	rec, stats := s.store.Log().Recovered(), s.ensemble.Stats()
 	s.o.Logger.Info().Stringer("address", s.Addr()).Str("dataDir", s.cfg.DataDir).Uint64("checkpoint", s.store.Header().Index).
 		Uint64("replayed", rec.Entries).Uint64("term", stats.Term).Dur("took", time.Since(started)).Msg("coordinator is ready")
+	if s.secure != nil {
+		s.o.Logger.Info().Stringer("address", s.secure.Addr()).Msg("clients with TLS are served")
+	}
 	return s, nil
 }
 
@@ -130,7 +133,9 @@ func (s *Server) stopEnsemble(clients <-chan error) error {
 // Serve accepts clients until Close, and then returns nil, or until the coordinator fails: then it closes it and says why.
 func (s *Server) Serve() error {
 	served := make(chan error, 2)
-	go func() { served <- s.serveClients() }()
+	if s.listener != nil {
+		go func() { served <- s.serveClients() }()
+	}
 	if s.secure != nil {
 		go func() { served <- s.clients.ServeTLS(s.secure, s.tls, false) }()
 	}
@@ -170,8 +175,13 @@ func (s *Server) Close() error {
 	return s.err
 }
 
-// Addr is where clients connect to.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+// Addr is where clients connect to: with TLS, if there is no other port.
+func (s *Server) Addr() net.Addr {
+	if s.listener == nil {
+		return s.SecureAddr()
+	}
+	return s.listener.Addr()
+}
 
 // SecureAddr is where clients with TLS connect to, nil if there is no port of their own.
 func (s *Server) SecureAddr() net.Addr {
@@ -198,17 +208,19 @@ func (s *Server) listen() error {
 		s.listener = s.o.Listener
 		return nil
 	}
-	l, err := net.Listen("tcp", s.cfg.Addr())
-	if err != nil {
-		return explainListen(err, "clientPort", s.cfg.ClientPort, s.cfg.ClientPortAddress)
+	if s.cfg.ClientPort >= 0 {
+		l, err := net.Listen("tcp", s.cfg.Addr())
+		if err != nil {
+			return explainListen(err, "clientPort", s.cfg.ClientPort, s.cfg.ClientPortAddress)
+		}
+		s.listener = l
 	}
-	s.listener = l
-	if s.cfg.TLS.Port < 0 {
-		return nil
-	}
-	if s.secure, err = net.Listen("tcp", s.cfg.SecureAddr()); err != nil {
-		s.secure = nil
-		return explainListen(err, "secureClientPort", s.cfg.TLS.Port, s.cfg.TLS.Address)
+	if s.cfg.TLS.Port >= 0 {
+		l, err := net.Listen("tcp", s.cfg.SecureAddr())
+		if err != nil {
+			return explainListen(err, "secureClientPort", s.cfg.TLS.Port, s.cfg.TLS.Address)
+		}
+		s.secure = l
 	}
 	return nil
 }
@@ -265,7 +277,7 @@ func (s *Server) serverConfig() server.Config {
 		NoDigest: c.NoDigest, EnforceAuth: c.EnforceAuth, SASL: s.saslConfig(), SASLEntries: c.SASL.Entries, X509: c.TLS.Entries, X509Super: c.TLS.Super,
 		EnforceQuota: c.EnforceQuota, Reconfig: c.Reconfig, ContainerUnused: c.ContainerUnused, ContainerRate: c.ContainerRate,
 		Conf: server.Conf{
-			ClientPort: s.listener.Addr().(*net.TCPAddr).Port, SecureClientPort: s.securePort(), DataDir: c.DataDir, DataLogDir: s.logDir(),
+			ClientPort: port(s.listener), SecureClientPort: port(s.secure), DataDir: c.DataDir, DataLogDir: s.logDir(),
 			DataDirSize: s.sizeOf(c.DataDir), DataLogSize: s.sizeOf(s.logDir()), ListenBacklog: c.ListenBacklog,
 		},
 		Now: s.o.Now, Logger: s.o.Logger,
@@ -280,12 +292,12 @@ func (s *Server) saslConfig() *server.SASL {
 	return &server.SASL{Password: c.Password, Super: c.Super, AllowFailed: c.AllowFailed}
 }
 
-// securePort is for conf.
-func (s *Server) securePort() int {
-	if s.secure == nil {
+// port is that of a listener, -1 if there is none.
+func port(l net.Listener) int {
+	if l == nil {
 		return -1
 	}
-	return s.secure.Addr().(*net.TCPAddr).Port
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (s *Server) ensembleConfig() ensemble.Config {

@@ -12,7 +12,7 @@ import (
 type Config struct {
 	DataDir           string
 	DataLogDir        string // "" is DataDir
-	ClientPort        int    // 0 lets the system choose
+	ClientPort        int    // 0 lets the system choose, -1 is none: then there is one for TLS
 	ClientPortAddress string // "" is every address
 	MyID              int    // 0 if not given
 

@@ -150,6 +150,23 @@ func TestProtectionIsNotDroppedSilently(t *testing.T) {
 	}
 }
 
+// A file that names a port for TLS only opens no other.
+func TestOnlyTLS(t *testing.T) {
+	const keys = "dataDir=/d\nssl.keyStore.location=/k.pem\n"
+	for file, want := range map[string][2]int{
+		keys + "secureClientPort=2281":                  {-1, 2281},
+		keys + "secureClientPort=2281\nclientPort=2181": {2181, 2281},
+		keys + "server.1=h:2888:3888;2182;h:2282":       {2182, 2282},
+		"dataDir=/d": {2181, -1},
+		keys + "clientPort=1\nclient.portUnification=true\ntickTime=1": {1, -1},
+	} {
+		c, _, err := load(t, file, nil, nil)
+		if err != nil || c.ClientPort != want[0] || c.TLS.Port != want[1] {
+			t.Errorf("%q: %+v, %v; want ports %v", file, c, err, want)
+		}
+	}
+}
+
 // The users of SASL come from the file that ZooKeeper takes, wherever it is named.
 func TestUsersOfJAASFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "jaas.conf")

@@ -50,6 +50,9 @@ func Load(src Source) (c *Config, warnings []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(l.settings)) {
 		l.apply(c, l.settings[name])
 	}
+	if src.File != "" && !l.plain && c.TLS.Port >= 0 {
+		c.ClientPort = -1 // whoever names only a port for TLS wants no other
+	}
 	c.finish()
 	l.security(c)
 	if c.DataDir == "" && len(l.errs) == 0 {
@@ -68,6 +71,7 @@ type loader struct {
 	settings map[string]Setting
 	warnings []string
 	errs     []error
+	plain    bool // clientPort is set
 }
 
 func (l *loader) set(s Setting) { l.settings[s.Key] = s }
@@ -194,6 +198,7 @@ func (l *loader) apply(c *Config, s Setting) {
 	}
 	switch {
 	case k.set != nil:
+		l.plain = l.plain || k.Name == "clientPort"
 		if err := k.set(c, s.Value); err != nil {
 			want := ""
 			if k.Range != "" {

@@ -25,12 +25,20 @@
 //
 // Close ends and waits for all of them.
 //
+// # Identities
+//
+// A connection begins with its address (ip), and with the name in its certificate if the TLS handshake brought one (x509). Auth packets and
+// SASL exchanges add to them; they are answered at once, and count for the requests behind them. The connection's goroutine owns the list;
+// each write takes it into the log, where it is judged. With EnforceAuth nothing else is answered before one of the wanted schemes is there.
+//
 // # Limits
 //
 // A frame may claim MaxFrame bytes; memory follows what arrived. A connection with more than 4 MiB of answers that its client
 // did not take is not read until they are gone; one to which events pile up to 64 MiB is closed, its session lives on. Above
 // GlobalOutstandingLimit requests in flight, only connections without one are read. The proposer's batch is bounded and makes
-// connections wait. A connection may wait with 128 reads behind its writes, and prove 64 KiB of identities.
+// connections wait. A connection may wait with 128 reads behind its writes, and prove 64 KiB of identities. LargeRequests and ConnectThrottle,
+// both off at first, close connections that go beyond. What takes longer than SessionlessTimeout to become a session is closed, a TLS
+// handshake included.
 //
 // # Locks
 //

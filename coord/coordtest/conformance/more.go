@@ -164,6 +164,7 @@ var moreChecks = []check{
 	{name: "ephemeral of a closed session can be made again", run: ephemeralAgain},
 	{name: "two sessions, one path", run: ephemeralContest},
 	{name: "expired session is told nothing", run: expiredSession, slow: true},
+	{name: "who says nothing is dropped", run: sessionless, slow: true},
 	{name: "ping in a pipeline", run: pingInPipeline},
 	{name: "reads behind the close", run: behindClose},
 	{name: "deep paths", run: deepPaths},
@@ -437,6 +438,18 @@ func expiredSession(e *Env) {
 	c.Conn.SetWriteDeadline(time.Now().Add(patience))
 	c.Conn.Write(Request(9, wire.OpExists, PathFlag("/", false))) // may fail: the connection is closed by now
 	c.WantClosed()
+}
+
+func sessionless(e *Env) {
+	silent, half := Dial(e, e.Addr), Dial(e, e.Addr)
+	began := time.Now()
+	half.Write([]byte{0, 0})
+	for _, c := range []*Client{silent, half} {
+		c.WantClosed()
+		if d := time.Since(began); d < 9*time.Second {
+			e.Errorf("closed after %v", d)
+		}
+	}
 }
 
 func pingInPipeline(e *Env) {
