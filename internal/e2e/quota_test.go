@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"math"
 	"strings"
@@ -124,6 +125,18 @@ func TestQuotas(t *testing.T) {
 		}
 		c.exchange(t, "free", versionsRequest())
 		got.Unlimited = c.exchange(t, "free", produce("t", 1, oneBatch(t, 1_000))).(*kmsg.ProduceResponse).ThrottleMillis
+
+		// A quota that is set meanwhile counts once its notification has arrived.
+		put("/config/clients/late", `{"version":1,"config":{"producer_byte_rate":"10000"}}`)
+		if _, err := z.Create(chroot+"/config/changes/config_change_", []byte(`{"version":2,"entity_path":"clients/late"}`), zk.FlagSequence, zk.WorldACL(zk.PermAll)); err != nil {
+			t.Fatal(err)
+		}
+		Await(t, 20*time.Second, "the new quota counts", func() error {
+			if c.exchange(t, "late", produce("t", 1, oneBatch(t, 103_000))).(*kmsg.ProduceResponse).ThrottleMillis == 0 {
+				return errors.New("it does not")
+			}
+			return nil
+		})
 
 		c = dialRaw(t, b.Address)
 		f := func() *kmsg.FetchResponse {
