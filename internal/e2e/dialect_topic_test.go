@@ -41,7 +41,7 @@ var topicCalls = []call{
 	{line: "kafka-topics --describe --bootstrap-server {K} --topics-with-overrides", long: true, edit: sorted},
 	{line: "kafka-topics --describe --bootstrap-server {K} --at-min-isr-partitions", long: true, edit: sorted},
 	{line: "kafka-topics --describe --bootstrap-server {K} --topic nope"},
-	{line: "kafka-topics --alter --bootstrap-server {K} --topic {T} --partitions 3", long: true},
+	{line: "kafka-topics --alter --bootstrap-server {K} --topic {T} --partitions 3"},
 	{line: "kafka-topics --alter --bootstrap-server {K} --topic {T} --partitions 1", long: true},
 	{line: "kafka-topics --delete --bootstrap-server {K} --topic nope", long: true},
 	{line: "kafka-topics --delete --bootstrap-server {K} --topic nope --if-exists", long: true},

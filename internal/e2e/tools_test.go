@@ -38,13 +38,24 @@ func TestJavaTools(t *testing.T) {
 
 // toolbox runs tools of a set and looks at what they print.
 func toolbox(t *testing.T, set string, common ...string) (run func(tool, stdin string, args ...string) string, prints func(out string, patterns ...string)) {
+	var b *Toolbox
+	if set != "zookeeper" { // it lacks the class that tells the end of a tool
+		b = OpenTools(t, set)
+	}
 	run = func(tool, stdin string, args ...string) string {
 		t.Helper()
-		out, err := Try(2*time.Minute, "", stdin, Apache(t, set, tool, append(slices.Clone(common), args...)...)...)
-		if err != nil {
-			t.Fatal(err)
+		if b == nil {
+			out, err := Try(2*time.Minute, "", stdin, Apache(t, set, tool, append(slices.Clone(common), args...)...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
 		}
-		return out
+		r := b.Run(t, 2*time.Minute, stdin, tool, append(slices.Clone(common), args...)...)
+		if r.Status != 0 {
+			t.Fatalf("%s/%s %s: status %d\n%s%s", set, tool, strings.Join(args, " "), r.Status, r.Out, r.Errs)
+		}
+		return r.Out
 	}
 	prints = func(out string, patterns ...string) {
 		t.Helper()
@@ -128,7 +139,7 @@ func zookeeperTools(t *testing.T, zk, address string) {
 var laterAPIs = map[string]string{
 	"OffsetForLeaderEpoch": "replication", "AlterPartition": "replication", "ElectLeaders": "replication",
 	"AlterPartitionReassignments": "reassignment", "ListPartitionReassignments": "reassignment", "AlterReplicaLogDirs": "reassignment",
-	"DescribeLogDirs": "tools for log directories", "DeleteRecords": "deletion of records", "DescribeCluster": "administration",
+	"DescribeLogDirs": "tools for log directories", "DescribeCluster": "administration",
 	"AddPartitionsToTxn": "transactions", "AddOffsetsToTxn": "transactions", "EndTxn": "transactions", "WriteTxnMarkers": "transactions", "TxnOffsetCommit": "transactions",
 	"DescribeProducers": "transactions", "DescribeTransactions": "transactions", "ListTransactions": "transactions",
 	"SaslHandshake": "SASL", "SaslAuthenticate": "SASL", "DescribeUserScramCredentials": "SASL", "AlterUserScramCredentials": "SASL",
