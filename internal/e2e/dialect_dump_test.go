@@ -30,7 +30,7 @@ const notOurDump = "its own tests compare it"
 
 const firstSegment = "/00000000000000000000"
 
-// dumpCalls look at the files of both brokers, which have got the same records.
+// dumpCalls look at the files of both brokers after their stop. They have got the same records.
 var dumpCalls = []call{
 	{line: "kafka-dump-log --files {L}/peer-a-v-0" + firstSegment + ".log", notOurTool: notOurDump, edit: then(batches, firstLine)},
 	{line: "kafka-dump-log --files {L}/watched-0" + firstSegment + ".log --deep-iteration --print-data-log", notOurTool: notOurDump, edit: batches},
