@@ -32,7 +32,7 @@ var Setups = []*Setup{
 		Name: "plain", config: Config,
 		groups: []group{
 			{"session", sessionChecks}, {"node", nodeChecks}, {"acl", aclChecks}, {"multi", multiChecks}, {"watch", watchChecks},
-			{"hostile", hostileChecks}, {"word", wordChecks}, {"default", defaultChecks}, {"more", moreChecks},
+			{"hostile", hostileChecks}, {"word", wordChecks}, {"default", defaultChecks}, {"more", moreChecks}, {"watched", watchedChecks},
 		},
 		alone: []group{{"restart", restartChecks}},
 	},
