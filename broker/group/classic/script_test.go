@@ -100,6 +100,7 @@ func (s *stage) command(t *testing.T, d *datadriven.TestData) {
 		s.settings = Settings{MaxSize: number("max", 100), InitialDelay: duration("delay", "3s"), MetadataMax: 10}
 		s.group = New("g", &s.settings)
 	case "reload": // what another broker would make of the last record and the offsets
+		s.settings.MaxSize = number("max", s.settings.MaxSize)
 		s.reload(t)
 	case "join":
 		id := arg("id")
