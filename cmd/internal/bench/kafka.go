@@ -50,6 +50,7 @@ func prepare(ctx context.Context, k *kafkaFlags, connections int) (*scratch, err
 		return nil, err
 	}
 	s := &scratch{adm: kadm.NewClient(cl), topic: k.topic, own: k.topic == ""}
+	s.adm.SetTimeoutMillis(int32(k.Timeout.Milliseconds()))
 	ctx, cancel := k.Context(ctx)
 	defer cancel()
 	if s.own {
