@@ -272,10 +272,14 @@ func (s *Server) serverConfig() server.Config {
 	c := s.cfg
 	return server.Config{
 		ServerID: uint8(min(c.MyID, 254)), TickTime: c.TickTime, MinSessionTimeout: c.MinSessionTimeout, MaxSessionTimeout: c.MaxSessionTimeout,
-		MaxClientCnxns: c.MaxClientCnxns, MaxCnxns: c.MaxCnxns, GlobalOutstandingLimit: c.GlobalOutstandingLimit, MaxFrame: c.MaxBuffer,
+		MaxClientCnxns: c.MaxClientCnxns, MaxCnxns: c.MaxCnxns, GlobalOutstandingLimit: c.Outstanding(), MaxFrame: c.MaxBuffer,
 		ContainerCheck: c.ContainerCheck, SkipACL: c.SkipACL, ExtendedTypes: c.ExtendedTypes, SuperDigest: c.SuperDigest, Words: c.Words,
 		NoDigest: c.NoDigest, EnforceAuth: c.EnforceAuth, SASL: s.saslConfig(), SASLEntries: c.SASL.Entries, X509: c.TLS.Entries, X509Super: c.TLS.Super,
 		EnforceQuota: c.EnforceQuota, Reconfig: c.Reconfig, ContainerUnused: c.ContainerUnused, ContainerRate: c.ContainerRate,
+		LargeRequests: server.LargeRequests{Threshold: c.Throttle.LargeThreshold, Bytes: c.Throttle.LargeBytes},
+		ConnectThrottle: server.ConnectThrottle{
+			Tokens: c.Throttle.ConnectTokens, Fill: c.Throttle.ConnectFill, Every: c.Throttle.ConnectEvery, Weighted: c.Throttle.ConnectWeighted,
+		},
 		Conf: server.Conf{
 			ClientPort: port(s.listener), SecureClientPort: port(s.secure), DataDir: c.DataDir, DataLogDir: s.logDir(),
 			DataDirSize: s.sizeOf(c.DataDir), DataLogSize: s.sizeOf(s.logDir()), ListenBacklog: c.ListenBacklog,

@@ -24,6 +24,7 @@ type Config struct {
 	MaxCnxns               int // 0 is no limit
 	GlobalOutstandingLimit int
 	MaxBuffer              int // bytes of a request
+	Throttle               Throttle
 	ListenBacklog          int // -1 if not given; only shown
 
 	Words         []string // four-letter words that are answered; "*" is all
@@ -47,6 +48,25 @@ type Config struct {
 	ContainerUnused time.Duration // 0 is for ever
 	ContainerRate   int           // a minute
 
+}
+
+// Throttle is what bounds how much clients ask for at a time.
+type Throttle struct {
+	Requests       int   // in flight; 0 leaves it to GlobalOutstandingLimit
+	LargeThreshold int   // bytes from which on a request is large; -1: none is
+	LargeBytes     int64 // of all large requests in flight
+
+	ConnectTokens, ConnectFill int
+	ConnectEvery               time.Duration
+	ConnectWeighted            bool
+}
+
+// Outstanding is the number of requests in flight above which only idle connections are read.
+func (c *Config) Outstanding() int {
+	if c.Throttle.Requests > 0 {
+		return min(c.Throttle.Requests, c.GlobalOutstandingLimit)
+	}
+	return c.GlobalOutstandingLimit
 }
 
 // Default is the configuration without a file: the values of zoo_sample.cfg, which keeps its data where a reboot may remove it.
@@ -78,6 +98,9 @@ func (c *Config) finish() {
 	}
 	if c.MaxSessionTimeout <= 0 {
 		c.MaxSessionTimeout = 20 * c.TickTime
+	}
+	if t := &c.TLS; t.Protocols == nil && t.protocol != "TLS" {
+		t.Protocols = []string{t.protocol}
 	}
 }
 

@@ -49,7 +49,8 @@ func TestSampleFile(t *testing.T) {
 	want := Config{DataDir: "/var/zk", ClientPort: 2182, TickTime: 2 * time.Second, MinSessionTimeout: 4 * time.Second, MaxSessionTimeout: 40 * time.Second,
 		MaxClientCnxns: 60, GlobalOutstandingLimit: 1000, MaxBuffer: 0xfffff, ListenBacklog: -1, Words: []string{"srvr"},
 		SegmentBytes: 64 << 20, SlowSync: time.Second, ContainerCheck: time.Minute, ContainerRate: 10000,
-		SASL: SASL{Section: "Server"}, TLS: TLS{Port: -1, Auth: keystore.Need, names: true, protocol: "TLSv1.3", Protocols: []string{"TLSv1.3"}}}
+		Throttle: Throttle{LargeThreshold: -1, LargeBytes: 100 << 20, ConnectFill: 1, ConnectEvery: time.Millisecond},
+		SASL:     SASL{Section: "Server"}, TLS: TLS{Port: -1, Auth: keystore.Need, names: true, protocol: "TLSv1.3", Protocols: []string{"TLSv1.3"}}}
 	if !reflect.DeepEqual(*c, want) {
 		t.Errorf("got  %+v\nwant %+v", *c, want)
 	}

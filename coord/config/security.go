@@ -196,9 +196,6 @@ func (l *loader) security(c *Config) {
 				"name a PEM, PKCS12 or JKS file with the server's private key and certificate")
 		}
 	}
-	if t.Protocols == nil && t.protocol != "TLS" {
-		t.Protocols = []string{t.protocol}
-	}
 	if !t.Used() && (t.Key.Path != "" || t.Trust.Path != "") {
 		l.warnings = append(l.warnings, "ssl.keyStore or ssl.trustStore is set, but neither secureClientPort nor client.portUnification: nothing is encrypted")
 	}

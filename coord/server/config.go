@@ -21,6 +21,10 @@ type Config struct {
 	MaxClientCnxns, MaxCnxns int
 	// GlobalOutstandingLimit is the number of requests in flight above which only idle connections are read; 0 means 1000.
 	GlobalOutstandingLimit int
+	// LargeRequests bounds the bytes of large requests on their way; a connection that would go beyond is closed.
+	LargeRequests LargeRequests
+	// ConnectThrottle bounds how fast clients connect; a connection beyond it is closed.
+	ConnectThrottle ConnectThrottle
 	// MaxFrame is the longest request in bytes; 0 means wire.MaxFrame.
 	MaxFrame int
 	// SessionlessTimeout is how long a connection may take to say who it is; 0 means 10 s.
@@ -65,6 +69,20 @@ type Config struct {
 	Logger zerolog.Logger
 }
 
+// LargeRequests are those of more than Threshold bytes; 0 or less: there are none. Together they may take Bytes; 0 means 100 MiB.
+type LargeRequests struct {
+	Threshold int
+	Bytes     int64
+}
+
+// ConnectThrottle is a bucket of Tokens, 0 for no throttle, into which Fill come every Every. A connect request takes one; with Weighted one that
+// opens a session takes 3 and one that comes back to it 2.
+type ConnectThrottle struct {
+	Tokens, Fill int
+	Every        time.Duration
+	Weighted     bool
+}
+
 // Conf is shown by the word conf.
 type Conf struct {
 	ClientPort, SecureClientPort int // -1: none
@@ -86,6 +104,7 @@ func (c *Config) setDefaults() {
 	def(&c.MinSessionTimeout, 2*c.TickTime)
 	def(&c.MaxSessionTimeout, 20*c.TickTime)
 	def(&c.GlobalOutstandingLimit, 1000)
+	def(&c.LargeRequests.Bytes, 100<<20)
 	def(&c.MaxFrame, wire.MaxFrame)
 	def(&c.SessionlessTimeout, 10*time.Second)
 	def(&c.ContainerCheck, time.Minute)

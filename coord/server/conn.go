@@ -43,6 +43,7 @@ type conn struct {
 	writing   bool
 	queue     waitQueue
 	inFlight  int64 // requests of the queue that count against the global limit
+	large     int64 // bytes of the queue's large requests
 	watchAuth []byte
 	ready     bool // the apply loop is going to wake the writer
 	finished  bool // close when everything is sent
@@ -117,7 +118,8 @@ func (c *conn) cleanup() {
 	c.srv.state.View(func(*fsm.Machine) { c.srv.state.UnwatchAll(c) })
 	c.mu.Lock()
 	c.srv.outstanding.Add(-c.inFlight)
-	c.inFlight = 0
+	c.srv.large.Add(-c.large)
+	c.inFlight, c.large = 0, 0
 	c.out = nil
 	c.mu.Unlock()
 	c.srv.stats.dropped.Add(1)
@@ -242,7 +244,17 @@ func (c *conn) write(xid int32, op wire.Op, body []byte, now time.Duration) bool
 		c.mu.Unlock()
 		return false
 	}
-	c.enqueueLocked(waiting{xid: xid, op: op, start: now})
+	w := waiting{xid: xid, op: op, start: now}
+	if c.srv.isLarge(len(body)) {
+		if !c.srv.admitLarge(len(body)) {
+			c.mu.Unlock()
+			c.srv.cfg.Logger.Warn().Str("client", c.nc.RemoteAddr().String()).Int("bytes", len(body)).Msg("too many large requests; closing the connection")
+			c.kill()
+			return false
+		}
+		w.large = len(body)
+	}
+	c.enqueueLocked(w)
 	c.mu.Unlock()
 	c.request = fsm.Request{Op: op, Session: c.id, Attach: c.attach, Cxid: xid, Time: c.srv.wall(), Auth: c.auth, Body: body}
 	if !c.srv.proposer.add(c, &c.request) {
@@ -257,6 +269,7 @@ func (c *conn) enqueueLocked(w waiting) {
 		c.inFlight++
 		c.srv.outstanding.Add(1)
 	}
+	c.large += int64(w.large)
 	c.queue.push(w)
 }
 
@@ -265,6 +278,10 @@ func (c *conn) dequeueLocked() waiting {
 	if w.xid > 0 {
 		c.inFlight--
 		c.srv.outstanding.Add(-1)
+	}
+	if w.large > 0 {
+		c.large -= int64(w.large)
+		c.srv.large.Add(-int64(w.large))
 	}
 	return w
 }

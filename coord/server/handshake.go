@@ -37,6 +37,10 @@ func (c *conn) handshake() bool {
 func (c *conn) connect(r *wire.ConnectRequest) bool {
 	s := c.srv
 	s.stats.connects.Add(1)
+	if !s.connecting.take(s.since(), s.connectCost(r)) {
+		s.stats.throttled.Add(1)
+		return false
+	}
 	var zxid int64
 	s.state.View(func(m *fsm.Machine) { zxid = m.Zxid() })
 	if r.LastZxidSeen > zxid {
@@ -76,6 +80,17 @@ func (c *conn) connect(r *wire.ConnectRequest) bool {
 	s.stats.sent.Add(1)
 	s.stats.received.Add(1)
 	return c.flush()
+}
+
+// connectCost is how many tokens a connect request takes.
+func (s *Server) connectCost(r *wire.ConnectRequest) int {
+	switch {
+	case !s.cfg.ConnectThrottle.Weighted:
+		return 1
+	case r.SessionID == 0:
+		return 3
+	}
+	return 2
 }
 
 // open makes a new session.

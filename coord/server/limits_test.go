@@ -2,7 +2,11 @@ package server_test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -216,4 +220,75 @@ func TestLargeReadsBehindAWrite(t *testing.T) {
 	if err := <-sent; err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Large requests that do not fit any more cost their connections; those under way are answered, and their sessions live.
+func TestLargeRequestsAreBounded(t *testing.T) {
+	b := start(t, func(c *server.Config) { c.LargeRequests = server.LargeRequests{Threshold: 1000, Bytes: 5000} })
+	big := func(path string) []byte { return conformance.Create(path, make([]byte, 2000), 0, wire.OpenACL) }
+	first, second := conformance.Open(t, b.addr), conformance.Open(t, b.addr)
+	b.log.hold.Lock()
+	first.Write(append(conformance.Request(1, wire.OpCreate, big("/a")), conformance.Request(2, wire.OpCreate, big("/b"))...))
+	eventually(t, "two requests under way", func() bool { return strings.Contains(word(t, b.addr, "srvr"), "Outstanding: 2\n") })
+	second.Write(conformance.Request(1, wire.OpCreate, big("/c")))
+	second.WantClosed()
+	third := conformance.Dial(t, b.addr) // small ones go on, as soon as the log does
+	b.log.hold.Unlock()
+	for range 2 {
+		if r := first.Reply(); r.Code != wire.CodeOK {
+			t.Errorf("%v", r.Code)
+		}
+	}
+	third.Connect(wire.ConnectRequest{TimeoutMs: 10000})
+	third.OK(wire.OpCreate, big("/c")) // there is room again
+	n := second.Attach()
+	n.OK(wire.OpExists, conformance.PathFlag("/c", false))
+}
+
+func TestConnectThrottle(t *testing.T) {
+	b := start(t, func(c *server.Config) {
+		c.ConnectThrottle = server.ConnectThrottle{Tokens: 3, Fill: 1, Every: time.Hour}
+	})
+	c := conformance.Open(t, b.addr)
+	conformance.Open(t, b.addr)
+	n := c.Attach()
+	for range 3 {
+		x := conformance.Dial(t, b.addr)
+		x.Write(wire.AppendConnectRequest(nil, &wire.ConnectRequest{TimeoutMs: 10000}))
+		x.WantClosed()
+	}
+	n.OK(wire.OpExists, conformance.PathFlag("/", false)) // who is in is not concerned
+	if got := word(t, b.addr, "ruok"); got != "imok" {
+		t.Errorf("ruok: %q", got)
+	}
+}
+
+// Neither a handshake that never comes nor one that is broken holds anything up.
+func TestUnfinishedTLS(t *testing.T) {
+	b := start(t, func(c *server.Config) { c.SessionlessTimeout = 200 * time.Millisecond })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	either, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none") }}
+	go b.srv.ServeTLS(l, config, false)
+	go b.srv.ServeTLS(either, config, true)
+	for _, addr := range []string{l.Addr().String(), either.Addr().String()} {
+		for _, first := range [][]byte{nil, {0x16}, {0x16, 3, 1}, []byte("\x16\x03\x01\x00\x05hello")} {
+			c := conformance.Dial(t, addr)
+			c.Write(first)
+			c.Conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			if _, err := io.Copy(io.Discard, c.Conn); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s: a connection that sent %x stays open", addr, first)
+			}
+		}
+	}
+	c := conformance.Open(t, either.Addr().String())
+	c.OK(wire.OpExists, conformance.PathFlag("/", false))
+	// Close ends those that are in the middle of it.
+	conformance.Dial(t, l.Addr().String()).Write([]byte{0x16})
 }

@@ -32,6 +32,7 @@ type waiting struct {
 	op    wire.Op
 	read  bool
 	start time.Duration // when it was read from the socket
+	large int           // bytes that it counts among the large requests
 	body  []byte        // of a read: its own copy
 	auth  []byte        // of a read: identities when it came
 }

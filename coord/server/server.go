@@ -39,6 +39,8 @@ type Server struct {
 	stats    stats
 
 	outstanding atomic.Int64 // requests in flight with a positive xid
+	large       atomic.Int64 // bytes of large requests in flight
+	connecting  bucket
 	nextSession atomic.Int64
 
 	mu        sync.Mutex
@@ -70,6 +72,7 @@ func New(cfg Config, st *state.State, log Log) (*Server, error) {
 	s.proposer.init(log, s.incarnation, s.flags)
 	s.clock.init(s)
 	s.stats.init()
+	s.connecting.init(cfg.ConnectThrottle)
 	st.SetSink(s)
 	return s, nil
 }

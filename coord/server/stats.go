@@ -15,7 +15,8 @@ type stats struct {
 	expired, authFailed, tooLarge                         atomic.Int64
 	lastSize, minSize, maxSize                            atomic.Int64 // of answers, in bytes
 
-	overQuota, quotaTold atomic.Int64 // quotaTold: when the log was last told, a time.Duration of Server.since
+	largeRejected, throttled atomic.Int64
+	overQuota, quotaTold     atomic.Int64 // quotaTold: when the log was last told, a time.Duration of Server.since
 
 	reads, updates latencies
 }

@@ -14,6 +14,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -23,6 +24,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	jks "github.com/pavlo-v-chernykh/keystore-go/v4"
 	"software.sslmate.com/src/go-pkcs12"
@@ -220,10 +222,29 @@ func privateKey(der []byte) (crypto.PrivateKey, error) {
 	return nil, errors.New("its private key cannot be read")
 }
 
+// jksIntact checks the hash at a JKS file's end, over the password and all before it. The library looks at it last, after it has made
+// room for whatever lengths a damaged file claims.
+func jksIntact(data []byte, password string) bool {
+	if len(data) < sha1.Size {
+		return false
+	}
+	body, want := data[:len(data)-sha1.Size], data[len(data)-sha1.Size:]
+	h := sha1.New()
+	for _, c := range utf16.Encode([]rune(password)) {
+		h.Write([]byte{byte(c >> 8), byte(c)})
+	}
+	h.Write([]byte("Mighty Aphrodite"))
+	h.Write(body)
+	return bytes.Equal(h.Sum(nil), want)
+}
+
 func jksLoad(data []byte, password string) (jks.KeyStore, error) {
+	if !jksIntact(data, password) {
+		return jks.KeyStore{}, errors.New("it is damaged, or has another password")
+	}
 	ks := jks.New(jks.WithOrderedAliases())
 	if err := ks.Load(bytes.NewReader(data), []byte(password)); err != nil {
-		return ks, fmt.Errorf("cannot be read, or has another password: %w", err)
+		return ks, fmt.Errorf("it cannot be read: %w", err)
 	}
 	return ks, nil
 }
