@@ -182,7 +182,7 @@ func (s *Server) openDirs(context.Context) error {
 	var err error
 	s.dirs, err = logdir.Open(logdir.Config{
 		FS: s.o.FS, Dirs: c.Log.Dirs, RecoveryThreads: int(c.Log.RecoveryThreads), IOThreads: int(c.Network.IOThreads),
-		RetentionCheckEvery: c.Log.RetentionCheck, Now: s.o.Now, Logger: s.log,
+		RetentionCheckEvery: c.Log.RetentionCheck, RetentionDelay: max(c.Log.InitialTaskDelay, 1), ProducerExpiryEvery: c.ProducerIDExpirationRun, Now: s.o.Now, Logger: s.log,
 		OnDirFailure: s.dirFailed,
 	})
 	if err != nil {

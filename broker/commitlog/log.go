@@ -102,6 +102,9 @@ func (o *Options) defaults() {
 	if o.SnapshotEveryBytes <= 0 {
 		o.SnapshotEveryBytes = 16 << 20
 	}
+	if o.ExpireEvery <= 0 {
+		o.ExpireEvery = 10 * time.Minute
+	}
 	if o.IO == nil {
 		o.IO = noTokens{}
 	}

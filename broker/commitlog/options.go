@@ -71,6 +71,8 @@ type Options struct {
 	// SnapshotEveryBytes is how far the log grows between snapshots of its producers that are taken beside those of each roll: a start
 	// after a crash reads the headers behind the last one. 0 means 16 MiB.
 	SnapshotEveryBytes int64
+	// ExpireEvery is how often Housekeep looks for idle producers (producer.id.expiration.check.interval.ms); 0 means 10 minutes.
+	ExpireEvery time.Duration
 
 	Now    func() time.Time
 	Logger zerolog.Logger

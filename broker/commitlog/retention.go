@@ -142,9 +142,6 @@ func (l *Log) doomFile(d *doomed, path string) error {
 	return err
 }
 
-// expireEvery is how often idle producers are looked for.
-const expireEvery = 10 * time.Minute
-
 // Housekeep removes files whose file.delete.delay.ms is over, and forgets producers that have been idle for
 // producer.id.expiration.ms. To be called now and then. Appends do not wait for the removals.
 func (l *Log) Housekeep(now time.Time) {
@@ -164,7 +161,7 @@ func (l *Log) due(now time.Time) (paths []string) {
 	}
 	if !now.Before(l.nextExpiry) {
 		l.producers.Expire(now.UnixMilli(), l.settings.Load().ProducerExpirationMs)
-		l.nextExpiry = now.Add(expireEvery)
+		l.nextExpiry = now.Add(l.o.ExpireEvery)
 	}
 	l.doomed = slices.DeleteFunc(l.doomed, func(d doomed) bool {
 		if now.Before(d.due) {

@@ -9,16 +9,13 @@ import (
 	"ottla/broker/commitlog"
 )
 
-// retentionDelay is how long after the start retention is checked for the first time.
-const retentionDelay = 30 * time.Second
-
 // flushEveryMin bounds how often flush.ms is looked after.
 const flushEveryMin = 10 * time.Millisecond
 
 // run does what is due in one directory until Close. It is the only ticker of all its logs.
 func (m *Manager) run(d *dir) {
 	start := time.Now()
-	flush, retention := start.Add(m.c.FlushEvery), start.Add(min(retentionDelay, m.c.RetentionCheckEvery))
+	flush, retention := start.Add(m.c.FlushEvery), start.Add(min(m.c.RetentionDelay, m.c.RetentionCheckEvery))
 	synced := map[*commitlog.Log]time.Time{} // of logs with a flush.ms below FlushEvery
 	timer := time.NewTimer(m.c.FlushEvery)
 	defer timer.Stop()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -110,5 +111,28 @@ func TestCleanerCheckpoint(t *testing.T) {
 	}
 	if b, err := os.ReadFile(file); err != nil || string(b) != "0\n0\n" {
 		t.Errorf("%q, %v", b, err)
+	}
+}
+
+// TestPlacement: partitions that are made side by side are spread over the directories as if one came after the other.
+func TestPlacement(t *testing.T) {
+	var dirs []string
+	for range 3 {
+		dirs = append(dirs, t.TempDir())
+	}
+	m := startManager(t, Config{FS: fs.OS, Dirs: dirs, FlushEvery: time.Hour, Now: time.Now, Logger: zerolog.Nop()}, defaults)
+	var work sync.WaitGroup
+	for n := range int32(30) {
+		work.Go(func() {
+			if _, _, err := m.Create(topic.Partition{Topic: "t", Partition: n}, topic.ID{1}, commitlog.DefaultSettings()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+	for _, d := range dirs {
+		if logs, _ := filepath.Glob(filepath.Join(d, "t-*")); len(logs) != 10 {
+			t.Errorf("%d of 30 partitions lie in one of three directories", len(logs))
+		}
 	}
 }

@@ -19,6 +19,8 @@ func (m *Manager) Load(ctx context.Context, settings func(topicName string) comm
 	started := time.Now()
 	var wg sync.WaitGroup
 	var total, opened atomic.Int64
+	stop := m.tellProgress(&total, &opened)
+	defer stop()
 	for _, d := range m.dirs {
 		if d.failure() == nil {
 			wg.Go(func() {
@@ -80,9 +82,7 @@ func (m *Manager) loadDir(ctx context.Context, d *dir, settings func(string) com
 					cancel(err)
 					return
 				}
-				if n := opened.Add(1); n%progressEvery == 0 {
-					m.c.Logger.Info().Int64("logs", n).Int64("of", total.Load()).Msg("logs are being loaded")
-				}
+				opened.Add(1)
 			}
 		})
 	}
@@ -120,8 +120,27 @@ func (m *Manager) loadDir(ctx context.Context, d *dir, settings func(string) com
 	return nil
 }
 
-// progressEvery is after how many logs a line says how far loading is.
-const progressEvery = 1000
+// progressEvery is how often a line says how far loading is.
+const progressEvery = 2 * time.Second
+
+// tellProgress writes how far loading is, again and again until the result is called.
+func (m *Manager) tellProgress(total, opened *atomic.Int64) (stop func()) {
+	done := make(chan struct{})
+	var work sync.WaitGroup
+	work.Go(func() {
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				m.c.Logger.Info().Int64("logs", opened.Load()).Int64("of", total.Load()).Msg("logs are being loaded")
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() { close(done); work.Wait() }
+}
 
 // loadLog opens one log.
 func (m *Manager) loadLog(d *dir, p topic.Partition, s commitlog.Settings) error {

@@ -23,6 +23,8 @@ type Config struct {
 	IOThreads           int           // num.io.threads; x 8, at least 64, file calls at a time in each directory
 	FlushEvery          time.Duration // background flush and checkpoints; 0 means 5 s
 	RetentionCheckEvery time.Duration // log.retention.check.interval.ms; 0 means 5 min
+	RetentionDelay      time.Duration // log.initial.task.delay.ms: how long after the start it begins, at most RetentionCheckEvery; 0 means 30 s
+	ProducerExpiryEvery time.Duration // producer.id.expiration.check.interval.ms; 0 means 10 min
 	Files               int           // descriptors for sealed segments; 0 means 512
 	SnapshotEveryBytes  int64         // as of commitlog.Options
 	Now                 func() time.Time
@@ -47,12 +49,18 @@ type Manager struct {
 	loaded  bool
 	logs    map[topic.Partition]hosted
 	offline map[topic.Partition]*dir // partitions of directories that failed
-	making  map[topic.Partition]chan struct{}
+	making  map[topic.Partition]making
 	// leftOver are logs that were deleted while the disk was full.
 	leftOver map[topic.Partition]leftOver
 	hw       offsets // as loaded
 	twice    error   // while loading: a partition was found in two directories
 	closed   bool
+}
+
+// making is a log that is being made, and where.
+type making struct {
+	dir  *dir
+	done chan struct{} // closed when it is there, or could not be made
 }
 
 // hosted is a log and where it lies.
@@ -77,13 +85,16 @@ func Open(c Config) (*Manager, error) {
 	if c.RetentionCheckEvery <= 0 {
 		c.RetentionCheckEvery = 5 * time.Minute
 	}
+	if c.RetentionDelay <= 0 {
+		c.RetentionDelay = 30 * time.Second
+	}
 	if c.Files <= 0 {
 		c.Files = 512
 	}
 	m := &Manager{
 		c: c, meta: Meta{BrokerID: -1}, cache: commitlog.NewCache(c.Files, indexPages), stop: make(chan struct{}),
 		flushers: flushers, closers: closers,
-		logs: map[topic.Partition]hosted{}, offline: map[topic.Partition]*dir{}, making: map[topic.Partition]chan struct{}{}, leftOver: map[topic.Partition]leftOver{}, hw: offsets{},
+		logs: map[topic.Partition]hosted{}, offline: map[topic.Partition]*dir{}, making: map[topic.Partition]making{}, leftOver: map[topic.Partition]leftOver{}, hw: offsets{},
 	}
 	for _, path := range c.Dirs {
 		d := &dir{path: filepath.Clean(path), fs: c.FS, log: c.Logger, tokens: newTokens(c.IOThreads)}
@@ -300,7 +311,7 @@ func (m *Manager) Create(p topic.Partition, id topic.ID, s commitlog.Settings) (
 	for {
 		m.mu.Lock()
 		h, ok := m.logs[p]
-		made := m.making[p]
+		other, made := m.making[p]
 		switch {
 		case ok:
 			m.mu.Unlock()
@@ -312,9 +323,9 @@ func (m *Manager) Create(p topic.Partition, id topic.ID, s commitlog.Settings) (
 		case !m.loaded || m.closed:
 			m.mu.Unlock()
 			return nil, false, fmt.Errorf("%w: log directories are not open", kerr.KafkaStorageError)
-		case made != nil:
+		case made:
 			m.mu.Unlock()
-			<-made // by somebody else: look again
+			<-other.done // by somebody else: look again
 			continue
 		}
 		if left, ok := m.leftOver[p]; ok {
@@ -330,7 +341,7 @@ func (m *Manager) Create(p topic.Partition, id topic.ID, s commitlog.Settings) (
 			return nil, false, fmt.Errorf("%w: no log directory can be used", kerr.KafkaStorageError)
 		}
 		done := make(chan struct{})
-		m.making[p] = done
+		m.making[p] = making{d, done}
 		m.mu.Unlock()
 
 		l, err = m.create(d, p, id, s)
@@ -362,6 +373,9 @@ func (m *Manager) emptiestLocked() *dir {
 	count := map[*dir]int{}
 	for _, h := range m.logs {
 		count[h.dir]++
+	}
+	for _, x := range m.making {
+		count[x.dir]++
 	}
 	var best *dir
 	for _, d := range m.dirs {
