@@ -167,26 +167,40 @@ const (
 	recursive
 )
 
-type watchKey struct {
-	path string
-	conn int
+// watches are the modes of connections, by path.
+type watches map[string]map[int]int
+
+func (w watches) add(path string, conn, mode int) {
+	if w[path] == nil {
+		w[path] = map[int]int{}
+	}
+	w[path][conn] |= mode
+}
+
+func (w watches) clone() watches {
+	c := watches{}
+	for path, modes := range w {
+		c[path] = maps.Clone(modes)
+	}
+	return c
 }
 
 // World is the state of the model. Not safe for concurrent use.
 type World struct {
 	nodes map[string]*node
-	data  map[watchKey]int
-	child map[watchKey]int
+	kids  map[string][]string // names of children, sorted; slices are replaced, never changed
+	data  watches
+	child watches
 }
 
 // New is the world of a server that has never been written to, without /zookeeper.
 func New() *World {
-	return &World{nodes: map[string]*node{"/": {}}, data: map[watchKey]int{}, child: map[watchKey]int{}}
+	return &World{nodes: map[string]*node{"/": {}}, kids: map[string][]string{}, data: watches{}, child: watches{}}
 }
 
 // Clone is a copy, for trying out what may have happened.
 func (w *World) Clone() *World {
-	return &World{nodes: maps.Clone(w.nodes), data: maps.Clone(w.data), child: maps.Clone(w.child)}
+	return &World{nodes: maps.Clone(w.nodes), kids: maps.Clone(w.kids), data: w.data.clone(), child: w.child.clone()}
 }
 
 // String lists the nodes.
@@ -233,15 +247,28 @@ func Parent(path string) string {
 }
 
 func (w *World) childrenOf(path string) []string {
-	names := []string{}
-	prefix := strings.TrimSuffix(path, "/") + "/"
-	for p := range w.nodes {
-		if name, ok := strings.CutPrefix(p, prefix); ok && name != "" && !strings.Contains(name, "/") {
-			names = append(names, name)
-		}
+	if names := w.kids[path]; names != nil {
+		return names
 	}
-	slices.Sort(names)
-	return names
+	return []string{}
+}
+
+// put adds or replaces a node.
+func (w *World) put(path string, n *node) {
+	if w.nodes[path] == nil {
+		up, name := Parent(path), path[strings.LastIndexByte(path, '/')+1:]
+		at, _ := slices.BinarySearch(w.kids[up], name)
+		w.kids[up] = slices.Insert(slices.Clone(w.kids[up]), at, name)
+	}
+	w.nodes[path] = n
+}
+
+// take removes a node.
+func (w *World) take(path string) {
+	up, name := Parent(path), path[strings.LastIndexByte(path, '/')+1:]
+	at, _ := slices.BinarySearch(w.kids[up], name)
+	w.kids[up] = slices.Delete(slices.Clone(w.kids[up]), at, at+1)
+	delete(w.nodes, path)
 }
 
 func (w *World) stat(path string) *Stat {
@@ -268,7 +295,7 @@ func (w *World) Write(zxid, now, session int64, op Op) (Result, []Event) {
 }
 
 func (w *World) multi(zxid, now, session int64, ops []Op) (Result, []Event) {
-	before := maps.Clone(w.nodes)
+	nodes, kids := maps.Clone(w.nodes), maps.Clone(w.kids)
 	res := Result{Results: []Result{}}
 	var failed int32
 	at := 0
@@ -284,7 +311,7 @@ func (w *World) multi(zxid, now, session int64, ops []Op) (Result, []Event) {
 		ok, paths = append(ok, op), append(paths, r.Path)
 	}
 	if failed != OK {
-		w.nodes = before
+		w.nodes, w.kids = nodes, kids
 		res.Results = res.Results[:0]
 		for i := range ops {
 			code := RuntimeInconsistency
@@ -341,7 +368,7 @@ func (w *World) try(zxid, now, session int64, op Op) Result {
 		if op.Ephemeral {
 			made.owner = session
 		}
-		w.nodes[path] = made
+		w.put(path, made)
 		u := *up
 		u.created++
 		u.pzxid = zxid
@@ -383,7 +410,7 @@ func (w *World) try(zxid, now, session int64, op Op) Result {
 }
 
 func (w *World) remove(zxid int64, path string) {
-	delete(w.nodes, path)
+	w.take(path)
 	u := *w.nodes[Parent(path)]
 	u.pzxid = zxid
 	w.nodes[Parent(path)] = &u
@@ -401,21 +428,20 @@ func (w *World) closeSession(zxid, session int64) (events []Event) {
 // Read answers a read and sets its watch for the connection.
 func (w *World) Read(conn int, op Op) Result {
 	n := w.nodes[op.Path]
-	key := watchKey{op.Path, conn}
 	switch op.Kind {
 	case Sync:
 		return Result{Path: op.Path}
 	case AddWatch:
 		if op.Recursive {
-			w.data[key] |= recursive
+			w.data.add(op.Path, conn, recursive)
 		} else {
-			w.data[key] |= persistent
-			w.child[key] |= persistent
+			w.data.add(op.Path, conn, persistent)
+			w.child.add(op.Path, conn, persistent)
 		}
 		return Result{}
 	case Exists:
 		if op.Watch {
-			w.data[key] |= oneShot
+			w.data.add(op.Path, conn, oneShot)
 		}
 		if n == nil {
 			return Result{Code: NoNode}
@@ -426,7 +452,7 @@ func (w *World) Read(conn int, op Op) Result {
 			return Result{Code: NoNode}
 		}
 		if op.Watch {
-			w.data[key] |= oneShot
+			w.data.add(op.Path, conn, oneShot)
 		}
 		return Result{Data: n.data, Stat: w.stat(op.Path)}
 	case Children:
@@ -434,7 +460,7 @@ func (w *World) Read(conn int, op Op) Result {
 			return Result{Code: NoNode}
 		}
 		if op.Watch {
-			w.child[key] |= oneShot
+			w.child.add(op.Path, conn, oneShot)
 		}
 		return Result{Children: w.childrenOf(op.Path), Stat: w.stat(op.Path)}
 	}
@@ -443,20 +469,23 @@ func (w *World) Read(conn int, op Op) Result {
 
 // Drop forgets a connection's watches.
 func (w *World) Drop(conn int) {
-	for _, table := range []map[watchKey]int{w.data, w.child} {
-		maps.DeleteFunc(table, func(k watchKey, _ int) bool { return k.conn == conn })
+	for _, table := range []watches{w.data, w.child} {
+		for path, modes := range table {
+			if delete(modes, conn); len(modes) == 0 {
+				delete(table, path)
+			}
+		}
 	}
 }
 
 // fire tells the watchers of a write that succeeded.
 func (w *World) fire(zxid int64, op Op) (events []Event) {
-	tell := func(table map[watchKey]int, typ int32, path string, told map[int]bool) {
-		for _, conn := range w.conns() {
-			if told[conn] || !w.hears(table, path, conn, typ) {
-				continue
+	tell := func(table watches, typ int32, path string, told map[int]bool) {
+		for _, conn := range table.fire(path, typ != ChildrenChanged) {
+			if !told[conn] {
+				told[conn] = true
+				events = append(events, Event{conn, typ, path, zxid})
 			}
-			told[conn] = true
-			events = append(events, Event{conn, typ, path, zxid})
 		}
 	}
 	switch op.Kind {
@@ -464,12 +493,9 @@ func (w *World) fire(zxid int64, op Op) (events []Event) {
 		tell(w.data, Created, op.Path, map[int]bool{})
 		tell(w.child, ChildrenChanged, Parent(op.Path), map[int]bool{})
 	case Delete:
+		// A connection that has heard of it does not hear of it again, though its one-shot watch for children is over as well.
 		told := map[int]bool{}
 		tell(w.data, Deleted, op.Path, told)
-		// A connection that has heard of it does not hear of it again, but its one-shot watch for children is over as well.
-		for conn := range told {
-			w.hears(w.child, op.Path, conn, Deleted)
-		}
 		tell(w.child, Deleted, op.Path, told)
 		tell(w.child, ChildrenChanged, Parent(op.Path), map[int]bool{})
 	case Set:
@@ -478,34 +504,57 @@ func (w *World) fire(zxid int64, op Op) (events []Event) {
 	return events
 }
 
-func (w *World) conns() []int {
-	seen := map[int]bool{}
-	for _, table := range []map[watchKey]int{w.data, w.child} {
-		for k := range table {
-			seen[k.conn] = true
+// fire lists who watches a path, from above too if a recursive watch there counts, and ends the one-shot watches of exactly that path.
+func (w watches) fire(path string, above bool) []int {
+	heard := map[int]bool{}
+	for conn, modes := range w[path] {
+		heard[conn] = true
+		if modes &= ^oneShot; modes == 0 {
+			delete(w[path], conn)
+		} else {
+			w[path][conn] = modes
 		}
 	}
-	return slices.Sorted(maps.Keys(seen))
+	if len(w[path]) == 0 {
+		delete(w, path)
+	}
+	for up := path; above && up != "/"; {
+		up = Parent(up)
+		for conn, modes := range w[up] {
+			if modes&recursive != 0 {
+				heard[conn] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(heard))
 }
 
-// hears says whether a connection watches a path in a table, and ends its one-shot watch of exactly that path.
-func (w *World) hears(table map[watchKey]int, path string, conn int, typ int32) bool {
-	key := watchKey{path, conn}
-	modes := table[key]
-	heard := modes != 0
-	if modes&^oneShot == 0 {
-		delete(table, key)
-	} else {
-		table[key] = modes &^ oneShot
-	}
-	if typ == ChildrenChanged {
-		return heard
-	}
-	for up := path; !heard; up = Parent(up) {
-		heard = table[watchKey{up, conn}]&recursive != 0
-		if up == "/" {
-			break
+// Sub is a world of just these nodes and their ancestors, without watches; statistics of the ancestors are not those of the whole. The
+// paths must be sorted.
+func (w *World) Sub(paths []string) *World {
+	s := New()
+	for _, path := range paths {
+		for up := Parent(path); s.nodes[up] == nil && w.nodes[up] != nil; up = Parent(up) {
+			s.nodes[up] = w.nodes[up]
+		}
+		if n := w.nodes[path]; n != nil {
+			s.put(path, n)
 		}
 	}
-	return heard
+	return s
+}
+
+// Adopt makes a node what was read of it.
+func (w *World) Adopt(path string, r Result) {
+	w.put(path, &node{
+		czxid: r.Stat.Czxid, mzxid: r.Stat.Mzxid, pzxid: r.Stat.Pzxid, ctime: r.Stat.Ctime, mtime: r.Stat.Mtime, version: r.Stat.Version,
+		created: (r.Stat.Cversion + r.Stat.Children) / 2, owner: r.Stat.Owner, data: r.Data,
+	})
+}
+
+// Forget takes a node out, as if it had never been there.
+func (w *World) Forget(path string) {
+	if w.nodes[path] != nil {
+		w.take(path)
+	}
 }

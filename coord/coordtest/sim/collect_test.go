@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ottla/coord/coordtest/model"
+	"ottla/coord/coordtest/speak"
 	"ottla/coord/wire"
 )
 
@@ -111,7 +112,7 @@ func (r *run) collectFrame(c *client, frame []byte) {
 	}
 	p := c.outstanding[0]
 	c.outstanding = c.outstanding[1:]
-	got, err := decode(p.op, h.code, h.body)
+	got, err := speak.Decode(p.op, h.code, h.body)
 	if err != nil {
 		r.fail("client %d: the answer to %v: %v", c.n, p.op, err)
 	}

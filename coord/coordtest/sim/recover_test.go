@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"ottla/coord/coordtest/model"
+	"ottla/coord/coordtest/speak"
 )
 
 // recover starts the server on what is left of the disk, reads everything, settles what became of the requests that were under way,
@@ -55,7 +56,7 @@ func (r *run) readAll() (tree map[string]model.Result, ok bool) {
 				return model.Result{}, true
 			}
 			c.zxid = head(f).zxid
-			res, err := decode(op, head(f).code, head(f).body)
+			res, err := speak.Decode(op, head(f).code, head(f).body)
 			if err != nil {
 				r.fail("reading %v: %v", op, err)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"ottla/coord/coordtest"
 	"ottla/coord/coordtest/model"
+	"ottla/coord/coordtest/speak"
 	"ottla/internal/fs"
 )
 
@@ -283,7 +284,7 @@ func (r *run) lastChange(c *client, path string) (int64, bool) {
 		}
 		c.outstanding = nil
 		r.note(c, h)
-		got, err := decode(op, h.code, h.body)
+		got, err := speak.Decode(op, h.code, h.body)
 		if err != nil || got.Stat == nil {
 			r.fail("%v is answered %v, %v", op, got, err)
 		}
