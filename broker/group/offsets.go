@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,25 +19,29 @@ import (
 func (c *Coordinator) offsetCommit(ctx context.Context, _ *api.Request, req *kmsg.OffsetCommitRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	var commits []classic.PartitionOffset
-	var results []*int16 // of each commit, in the response
+	var results []slot // of each commit, in the response
+	known := map[topic.Partition]int{}
 	now := c.cfg.Now().UnixMilli()
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		if len(t.Partitions) == 0 && c.metadata.PartitionCount(t.Topic) > 0 {
 			continue // nothing to tell of
 		}
-		rt := kmsg.OffsetCommitResponseTopic{Topic: t.Topic, Partitions: make([]kmsg.OffsetCommitResponseTopicPartition, len(t.Partitions))}
+		rt := kmsg.OffsetCommitResponseTopic{Topic: t.Topic, Partitions: make([]kmsg.OffsetCommitResponseTopicPartition, 0, len(t.Partitions))}
 		for j := range t.Partitions {
-			p, rp := &t.Partitions[j], &rt.Partitions[j]
-			rp.Partition = p.Partition
-			if !c.metadata.HasPartition(t.Topic, p.Partition) {
+			p := &t.Partitions[j]
+			rp := kmsg.OffsetCommitResponseTopicPartition{Partition: p.Partition}
+			if tp := (topic.Partition{Topic: t.Topic, Partition: p.Partition}); !c.metadata.HasPartition(t.Topic, p.Partition) {
 				rp.ErrorCode = code(kerr.UnknownTopicOrPartition)
+			} else if at, again := known[tp]; again {
+				commits[at].Offset = committed(req, p, now) // the last counts
 				continue
+			} else {
+				known[tp] = len(commits)
+				commits = append(commits, classic.PartitionOffset{Partition: tp, Offset: committed(req, p, now)})
+				results = append(results, slot{len(resp.Topics), len(rt.Partitions)})
 			}
-			commits = append(commits, classic.PartitionOffset{
-				Partition: topic.Partition{Topic: t.Topic, Partition: p.Partition}, Offset: committed(req, p, now),
-			})
-			results = append(results, &rp.ErrorCode)
+			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
@@ -51,10 +56,13 @@ func (c *Coordinator) offsetCommit(ctx context.Context, _ *api.Request, req *kms
 		return nil, err
 	}
 	for i, e := range errs {
-		*results[i] = code(e)
+		resp.Topics[results[i].topic].Partitions[results[i].partition].ErrorCode = code(e)
 	}
 	return resp, nil
 }
+
+// slot is the place of a partition in an answer.
+type slot struct{ topic, partition int }
 
 // committed is the offset that a request asks to store.
 func committed(req *kmsg.OffsetCommitRequest, p *kmsg.OffsetCommitRequestTopicPartition, now int64) offsetlog.Offset {
@@ -130,7 +138,7 @@ func (c *Coordinator) offsetFetch(ctx context.Context, _ *api.Request, req *kmsg
 		ctx, cancel := context.WithTimeout(ctx, loadWait) // for all groups together
 		defer cancel()
 		for _, g := range req.Groups {
-			topics, kerror := c.fetch(ctx, g.Group, g.Topics, req.RequireStable)
+			topics, kerror := c.fetch(ctx, g.Group, distinct(g.Topics), req.RequireStable)
 			resp.Groups = append(resp.Groups, kmsg.OffsetFetchResponseGroup{Group: g.Group, Topics: topics, ErrorCode: code(kerror)})
 		}
 		return resp, nil
@@ -141,6 +149,7 @@ func (c *Coordinator) offsetFetch(ctx context.Context, _ *api.Request, req *kmsg
 		for i, t := range req.Topics {
 			wanted[i] = kmsg.OffsetFetchRequestGroupTopic{Topic: t.Topic, Partitions: t.Partitions}
 		}
+		wanted = distinct(wanted)
 	}
 	var topics []kmsg.OffsetFetchResponseGroupTopic
 	var kerror *kerr.Error
@@ -160,6 +169,21 @@ func (c *Coordinator) offsetFetch(ctx context.Context, _ *api.Request, req *kmsg
 		resp.Topics = append(resp.Topics, rt)
 	}
 	return resp, nil
+}
+
+// distinct is what is asked for, without what is named twice. Nil, which means everything, stays nil.
+func distinct(wanted []kmsg.OffsetFetchRequestGroupTopic) []kmsg.OffsetFetchRequestGroupTopic {
+	seen := map[topic.Partition]bool{}
+	for i := range wanted {
+		t := &wanted[i]
+		t.Partitions = slices.DeleteFunc(t.Partitions, func(p int32) bool {
+			tp := topic.Partition{Topic: t.Topic, Partition: p}
+			again := seen[tp]
+			seen[tp] = true
+			return again
+		})
+	}
+	return wanted
 }
 
 // fetch reads the offsets of a group: of the topics wanted, or of all if that is nil. It may be asked of every state of a group,

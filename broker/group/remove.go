@@ -58,21 +58,25 @@ func (c *Coordinator) offsetDelete(ctx context.Context, _ *api.Request, req *kms
 	}
 	resp := kmsg.NewPtrOffsetDeleteResponse()
 	var partitions []topic.Partition
-	var results []*int16 // of each of them, in the response
+	var results []slot // of each of them, in the response
+	seen := map[topic.Partition]bool{}
 	for _, t := range req.Topics {
 		if len(t.Partitions) == 0 && c.metadata.PartitionCount(t.Topic) > 0 {
 			continue
 		}
-		rt := kmsg.OffsetDeleteResponseTopic{Topic: t.Topic, Partitions: make([]kmsg.OffsetDeleteResponseTopicPartition, len(t.Partitions))}
-		for j, p := range t.Partitions {
-			rp := &rt.Partitions[j]
-			rp.Partition = p.Partition
-			if !c.metadata.HasPartition(t.Topic, p.Partition) {
+		rt := kmsg.OffsetDeleteResponseTopic{Topic: t.Topic, Partitions: make([]kmsg.OffsetDeleteResponseTopicPartition, 0, len(t.Partitions))}
+		for _, p := range t.Partitions {
+			rp := kmsg.OffsetDeleteResponseTopicPartition{Partition: p.Partition}
+			if tp := (topic.Partition{Topic: t.Topic, Partition: p.Partition}); !c.metadata.HasPartition(t.Topic, p.Partition) {
 				rp.ErrorCode = code(kerr.UnknownTopicOrPartition)
+			} else if seen[tp] {
 				continue
+			} else {
+				seen[tp] = true
+				partitions = append(partitions, tp)
+				results = append(results, slot{len(resp.Topics), len(rt.Partitions)})
 			}
-			partitions = append(partitions, topic.Partition{Topic: t.Topic, Partition: p.Partition})
-			results = append(results, &rp.ErrorCode)
+			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
@@ -96,7 +100,7 @@ func (c *Coordinator) offsetDelete(ctx context.Context, _ *api.Request, req *kms
 		return refuse(reply.Err)
 	}
 	for i, e := range reply.Errs {
-		*results[i] = code(e)
+		resp.Topics[results[i].topic].Partitions[results[i].partition].ErrorCode = code(e)
 	}
 	return resp, nil
 }

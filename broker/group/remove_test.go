@@ -135,3 +135,29 @@ func TestOffsetDelete(t *testing.T) {
 		}
 	})
 }
+
+// TestNamedTwice: a partition that a request names twice is answered once.
+func TestNamedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, newMemoryLog(), nil)
+		defer b.Close()
+		b.lead(0)
+		c := commitRequest("g", "", -1, 1)
+		again := c.Topics[0].Partitions[0]
+		again.Offset = 2
+		c.Topics[0].Partitions = append(c.Topics[0].Partitions, again)
+		if got := must[*kmsg.OffsetCommitResponse](b, 7, c).Topics[0].Partitions; len(got) != 1 {
+			t.Errorf("commit: %+v", got)
+		}
+		f := kmsg.NewPtrOffsetFetchRequest()
+		f.Group, f.Topics = "g", []kmsg.OffsetFetchRequestTopic{{Topic: "t", Partitions: []int32{0, 1, 0}}}
+		if got := must[*kmsg.OffsetFetchResponse](b, 7, f).Topics[0].Partitions; len(got) != 2 || got[0].Offset != 2 {
+			t.Errorf("fetch: %+v", got)
+		}
+		d := kmsg.NewPtrOffsetDeleteRequest()
+		d.Group, d.Topics = "g", []kmsg.OffsetDeleteRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{Partition: 0}, {Partition: 0}}}}
+		if got := must[*kmsg.OffsetDeleteResponse](b, 0, d).Topics[0].Partitions; len(got) != 1 {
+			t.Errorf("delete: %+v", got)
+		}
+	})
+}
