@@ -51,6 +51,8 @@ type Server struct {
 	closed  chan struct{} // closed when Close has begun
 	stopped chan struct{} // closed when it is over, with err set
 	err     error
+
+	startTook, loadTook time.Duration // of all, and of the checkpoint
 }
 
 // New recovers the data and takes the port; Serve comes next. If it fails nothing is left open. The error says what is wrong, what
@@ -77,12 +79,14 @@ func New(o Options) (_ *Server, err error) {
 	if err := s.store.Load(s.restore); err != nil { // the checkpoint, then the log behind it
 		return nil, explain(err, s.cfg)
 	}
+	s.loadTook = time.Since(started)
 	if s.clients, err = server.New(s.serverConfig(), s.state, proposals{s}); err != nil { // hears of what is applied from here on
 		return nil, err
 	}
 	if s.ensemble, err = ensemble.New(s.ensembleConfig()); err != nil { // replays the log, opens a new term
 		return nil, explain(err, s.cfg)
 	}
+	s.startTook = time.Since(started)
 	s.clients.Start() // sessions' clocks begin to run
 	rec, stats := s.store.Log().Recovered(), s.ensemble.Stats()
 	s.o.Logger.Info().Stringer("address", s.Addr()).Str("dataDir", s.cfg.DataDir).Uint64("checkpoint", s.store.Header().Index).
@@ -284,7 +288,36 @@ func (s *Server) serverConfig() server.Config {
 			ClientPort: port(s.listener), SecureClientPort: port(s.secure), DataDir: c.DataDir, DataLogDir: s.logDir(),
 			DataDirSize: s.sizeOf(c.DataDir), DataLogSize: s.sizeOf(s.logDir()), ListenBacklog: c.ListenBacklog,
 		},
-		Now: s.o.Now, Logger: s.o.Logger,
+		Figures: s.figures, Now: s.o.Now, Logger: s.o.Logger,
+	}
+}
+
+// figures are the metrics of the log and of the start.
+func (s *Server) figures(values map[string]any, summaries map[string]server.Figures) {
+	if s.ensemble == nil {
+		return
+	}
+	e := s.ensemble.Stats()
+	groups := int64(e.Groups)
+	fsync := server.Times(groups, e.SyncTotal, e.SyncMin, e.SyncMax)
+	for _, name := range []string{"fsynctime", "sync_process_time"} {
+		summaries[name] = fsync
+	}
+	batch := server.Figures{Count: groups, Sum: int64(e.Batches)}
+	if groups > 0 {
+		batch.Avg = float64(e.Batches) / float64(groups)
+	}
+	summaries["sync_processor_batch_size"] = batch
+	if e.Checkpoints > 0 {
+		summaries["snapshottime"] = server.Times(int64(e.Checkpoints), e.CheckpointTotal, e.CheckpointMin, e.CheckpointMax)
+	}
+	values["snap_count"] = int64(e.Entries) // behind the last checkpoint
+	summaries["dbinittime"] = server.Times(1, s.startTook, s.startTook, s.startTook)
+	summaries["startup_snap_load_time"] = server.Times(1, s.loadTook, s.loadTook, s.loadTook)
+	if n := int64(s.store.Log().Recovered().Entries); n > 0 {
+		took := s.startTook - s.loadTook
+		summaries["startup_txns_load_time"] = server.Times(1, took, took, took)
+		summaries["startup_txns_loaded"] = server.Figures{Count: 1, Sum: n, Min: n, Max: n, Avg: float64(n)}
 	}
 }
 

@@ -77,7 +77,7 @@ func (a *applier) message(m *pb.Message) (err error) {
 			return fmt.Errorf("entry %d: %w", ent.GetIndex(), err)
 		}
 	}
-	a.e.count(func(s *Stats) { s.Applied = a.index })
+	a.e.count(func(s *Stats) { s.Applied, s.Entries = a.index, a.txns })
 	return nil
 }
 
@@ -165,7 +165,15 @@ func (a *applier) commit(h store.Header, snap Snapshot) error {
 		return nil
 	}
 	took := time.Since(start)
-	a.e.count(func(s *Stats) { s.Checkpoints++; s.Checkpoint = took })
+	a.e.count(func(s *Stats) {
+		s.Checkpoints++
+		s.Checkpoint = took
+		s.CheckpointTotal += took
+		s.CheckpointMax = max(s.CheckpointMax, took)
+		if s.CheckpointMin == 0 || took < s.CheckpointMin {
+			s.CheckpointMin = took
+		}
+	})
 	a.e.cfg.Logger.Debug().Uint64("index", h.Index).Dur("took", took).Msg("checkpoint")
 	return nil
 }

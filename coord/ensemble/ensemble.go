@@ -234,6 +234,9 @@ type Stats struct {
 	SyncMax     time.Duration
 	Checkpoints uint64
 	Checkpoint  time.Duration // the last one took
+	// CheckpointTotal, -Min and -Max are over all of them. Entries is how many transactions were applied since the last one began.
+	CheckpointTotal, CheckpointMin, CheckpointMax time.Duration
+	Entries                                       int64
 }
 
 // Stats returns a copy.

@@ -61,6 +61,8 @@ type Config struct {
 	Version string
 	// Mode is the server's role for srvr, stat and mntr; nil means standalone.
 	Mode func() string
+	// Figures adds metrics that only the assembly knows, under their names; nil adds none.
+	Figures func(values map[string]any, summaries map[string]Figures)
 	// Conf are the lines of conf that only the assembly knows.
 	Conf Conf
 	// Now is the wall clock, for the times in nodes; nil means time.Now.

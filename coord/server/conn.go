@@ -51,6 +51,9 @@ type conn struct {
 	dead      bool
 	received  int64 // packets
 	sent      int64
+	traffic   traffic
+
+	established time.Duration // on the server's monotonic clock
 }
 
 // sweep counts what one read of the socket brought.
@@ -58,6 +61,8 @@ type sweep struct {
 	start         time.Duration
 	frames, bytes int64
 	reads         int64 // answered in it
+	op            wire.Op
+	xid           int32 // of the last of them
 }
 
 // connectResult is what the apply loop made of a connect request.
@@ -72,6 +77,7 @@ func newConn(s *Server, nc net.Conn, t transport) *conn {
 		connected: make(chan connectResult, 1), gone: make(chan struct{}), wakeup: make(chan struct{}, 1),
 	}
 	c.changed.L = &c.mu
+	c.established = s.since()
 	c.setAuth(acl.AppendIdentity(nil, wire.ID{Scheme: acl.SchemeIP, ID: c.ip}))
 	return c
 }
@@ -157,14 +163,17 @@ func (c *conn) readLoop() {
 
 // sweepDone sends the answers to what one read of the socket brought, and counts.
 func (c *conn) sweepDone() bool {
+	var now time.Duration
 	if c.sweep.frames > 0 {
 		s := &c.srv.stats
 		s.received.Add(c.sweep.frames)
 		s.bytesIn.Add(c.sweep.bytes)
-		s.reads.add(c.srv.since()-c.sweep.start, c.sweep.reads)
+		now = c.srv.since()
+		s.reads.add(now-c.sweep.start, c.sweep.reads)
 	}
 	c.mu.Lock()
 	c.received += c.sweep.frames
+	c.traffic.note(c.sweep.op, c.sweep.xid, now, now-c.sweep.start, c.sweep.reads)
 	pending := (c.out != nil || c.finished) && !c.writing
 	c.mu.Unlock()
 	return !pending || c.flush()
@@ -234,6 +243,7 @@ func (c *conn) handle(frame []byte, now time.Duration) bool {
 	}
 	c.srv.state.View(func(m *fsm.Machine) { c.runRead(m, xid, op, body, c.auth) })
 	c.sweep.reads++
+	c.sweep.op, c.sweep.xid = op, xid
 	return known
 }
 
@@ -295,6 +305,8 @@ func (c *conn) applied(m *fsm.Machine, r *fsm.Request, res *fsm.Result) {
 	}
 	w := c.dequeueLocked()
 	c.srv.stats.updates.add(c.srv.applyAt-w.start, 1)
+	c.traffic.note(r.Op, w.xid, c.srv.applyAt, c.srv.applyAt-w.start, 1)
+	c.traffic.zxid = res.Zxid
 	switch {
 	case r.Op == wire.OpCreateSession || r.Op == fsm.OpAttach:
 		c.connected <- connectResult{res.Code, res.Session}

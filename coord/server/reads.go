@@ -73,6 +73,7 @@ func (c *conn) answer(xid int32, zxid int64, code wire.Code, body func(b []byte)
 	if c.dead {
 		return
 	}
+	c.traffic.zxid = zxid
 	if code != wire.CodeOK || body == nil {
 		c.replyLocked(xid, zxid, code)
 		return

@@ -42,6 +42,7 @@ type Server struct {
 	large       atomic.Int64 // bytes of large requests in flight
 	connecting  bucket
 	nextSession atomic.Int64
+	traceMask   atomic.Int64 // of gtmk and stmk
 
 	mu        sync.Mutex
 	closed    bool
@@ -73,6 +74,7 @@ func New(cfg Config, st *state.State, log Log) (*Server, error) {
 	s.clock.init(s)
 	s.stats.init()
 	s.connecting.init(cfg.ConnectThrottle)
+	s.traceMask.Store(306) // ZooKeeper's own
 	st.SetSink(s)
 	return s, nil
 }

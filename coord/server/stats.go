@@ -67,6 +67,13 @@ func (l *latencies) add(d time.Duration, n int64) {
 	l.buckets[bucketOf(d)] += n
 }
 
+func (l *latencies) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count, l.sum, l.min, l.max = 0, 0, 0, 0
+	clear(l.buckets[:])
+}
+
 // bucketOf has the three bits behind the leading one as its last digits.
 func bucketOf(d time.Duration) int {
 	us := uint64(max(d, 0) / time.Microsecond)

@@ -1,9 +1,9 @@
 package server
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -14,20 +14,29 @@ import (
 // wordTimeout bounds the exchange of a four-letter word.
 const wordTimeout = 5 * time.Second
 
-// words are the four-letter words that this server answers.
-var words = map[string]func(*conn, io.Writer){
-	"ruok": func(_ *conn, w io.Writer) { io.WriteString(w, "imok") },
-	"isro": func(_ *conn, w io.Writer) { io.WriteString(w, "rw") },
-	"srvr": func(c *conn, w io.Writer) { c.srv.writeServer(w, nil) },
-	"stat": func(c *conn, w io.Writer) { c.srv.writeServer(w, c.srv.writeClients) },
-	"conf": func(c *conn, w io.Writer) { c.srv.writeConf(w) },
-	"mntr": func(c *conn, w io.Writer) { c.srv.writeMonitor(w) },
+// words are the four-letter words.
+var words = map[string]func(*Server, io.Writer){
+	"ruok": func(_ *Server, w io.Writer) { io.WriteString(w, "imok") },
+	"isro": func(_ *Server, w io.Writer) { io.WriteString(w, "rw") },
+	"srvr": func(s *Server, w io.Writer) { s.writeServer(w, nil) },
+	"stat": func(s *Server, w io.Writer) { s.writeServer(w, s.writeClients) },
+	"conf": (*Server).writeConf,
+	"mntr": (*Server).writeMonitor,
+	"cons": func(s *Server, w io.Writer) { s.writeConnections(w, true); fmt.Fprintln(w) },
+	"dirs": (*Server).writeDirs,
+	"dump": (*Server).writeDump,
+	"envi": (*Server).writeEnvironment,
+	"wchs": (*Server).writeWatchSummary,
+	"wchc": (*Server).writeWatches,
+	"wchp": (*Server).writeWatchesByPath,
+	"hash": func(*Server, io.Writer) {}, // a digest of the tree is not kept, and ZooKeeper's list may be empty too
+	"gtmk": func(s *Server, w io.Writer) { fmt.Fprint(w, s.traceMask.Load()) },
+	"crst": func(s *Server, w io.Writer) { s.ResetConnections(); fmt.Fprintln(w, "Connection stats reset.") },
+	"srst": func(s *Server, w io.Writer) { s.ResetStats(); fmt.Fprintln(w, "Server stats reset.") },
 }
 
-// wordsKnown are ZooKeeper's other words. They are refused by name; what is no word at all is taken for the length of a frame.
-var wordsKnown = []string{
-	"cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "srst", "stmk", "wchc", "wchp", "wchs",
-}
+// setTraceMask is the word that 8 bytes follow.
+const setTraceMask = "stmk"
 
 // telnetClose is what telnet sends when its user interrupts it.
 const telnetClose = "\xff\xf4\xff\xfd"
@@ -38,14 +47,17 @@ func (c *conn) word(head []byte) bool {
 	if word == telnetClose {
 		return true
 	}
-	run, ok := words[word]
-	if !ok && !slices.Contains(wordsKnown, word) {
+	run := words[word]
+	if word == setTraceMask {
+		run = c.setTraceMask
+	}
+	if run == nil {
 		return false
 	}
 	c.srv.stats.received.Add(1)
 	var b strings.Builder
-	if ok && c.srv.wordAllowed(word) {
-		run(c, &b)
+	if c.srv.wordAllowed(word) {
+		run(c.srv, &b)
 	} else {
 		fmt.Fprintf(&b, "%s is not executed because it is not in the whitelist.\n", word)
 	}
@@ -88,40 +100,24 @@ func (s *Server) writeServer(w io.Writer, clients func(io.Writer)) {
 // nodeCount counts as ZooKeeper does, where the root is there under two names.
 func nodeCount(m *fsm.Machine) int { return m.Tree().Len() + 1 }
 
-func (s *Server) writeClients(w io.Writer) {
-	s.mu.Lock()
-	conns := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		conns = append(conns, c)
-	}
-	s.mu.Unlock()
-	fmt.Fprintln(w, "Clients:")
-	for _, c := range conns {
-		c.mu.Lock()
-		interest := 1 // reading
-		if c.writing {
-			interest |= 4
+// setTraceMask reads the mask that follows the word. It is kept and shown, and has no effect: this server's log has no such masks.
+func (c *conn) setTraceMask(s *Server, w io.Writer) {
+	c.nc.SetReadDeadline(time.Now().Add(wordTimeout))
+	for c.in.Peek(12) == nil {
+		if c.in.Fill(c.nc) != nil {
+			return
 		}
-		fmt.Fprintf(w, " %s[%x](queued=%d,recved=%d,sent=%d)\n", slashAddr(c.nc.RemoteAddr()), interest, c.queue.len(), c.received, c.sent)
-		c.mu.Unlock()
 	}
-	fmt.Fprintln(w)
+	s.traceMask.Store(int64(binary.BigEndian.Uint64(c.in.Peek(12)[4:])))
+	fmt.Fprint(w, s.traceMask.Load())
 }
-
-// slashAddr is an address as Java prints it.
-func slashAddr(a net.Addr) string { return "/" + a.String() }
 
 func (s *Server) writeConf(w io.Writer) {
 	k := &s.cfg.Conf
-	size := func(f func() int64) int64 {
-		if f == nil {
-			return 0
-		}
-		return f()
-	}
+	dataSize, logSize := s.Dirs()
 	fmt.Fprintf(w, "clientPort=%d\nsecureClientPort=%d\n", k.ClientPort, k.SecureClientPort)
-	fmt.Fprintf(w, "dataDir=%s\ndataDirSize=%d\n", k.DataDir, size(k.DataDirSize))
-	fmt.Fprintf(w, "dataLogDir=%s\ndataLogSize=%d\n", k.DataLogDir, size(k.DataLogSize))
+	fmt.Fprintf(w, "dataDir=%s\ndataDirSize=%d\n", k.DataDir, dataSize)
+	fmt.Fprintf(w, "dataLogDir=%s\ndataLogSize=%d\n", k.DataLogDir, logSize)
 	fmt.Fprintf(w, "tickTime=%d\nmaxClientCnxns=%d\n", s.cfg.TickTime.Milliseconds(), s.cfg.MaxClientCnxns)
 	fmt.Fprintf(w, "minSessionTimeout=%d\nmaxSessionTimeout=%d\n", s.cfg.MinSessionTimeout.Milliseconds(), s.cfg.MaxSessionTimeout.Milliseconds())
 	fmt.Fprintf(w, "clientPortListenBacklog=%d\nserverId=%d\n", k.ListenBacklog, k.ServerID)
