@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 const configs = "kafka-configs --bootstrap-server {K} "
@@ -18,12 +20,18 @@ func topicFile(t *testing.T, p *pair) {
 	p.file(t, "topic.properties", "# a comment\nmax.message.bytes = 3000000\n")
 }
 
-// brokerKeys sets what a call then removes: the broker's configuration is the same for both tools.
+// brokerKeys sets what a call then removes: the broker's configuration is the same for both tools. It gets there by ZooKeeper.
 func brokerKeys(t *testing.T, p *pair) {
 	for _, whose := range []string{"--broker 0", "--broker-defaults"} {
 		if r := p.ours(t, "", p.fill(configs+"--alter "+whose+" --add-config log.cleaner.threads=2,log.retention.ms=300000000", "")); r.Status != 0 {
 			t.Fatalf("%+v", r)
 		}
+		Await(t, 20*time.Second, "the broker's configuration", func() error {
+			if r := p.ours(t, "", p.fill(configs+"--describe "+whose, "")); strings.Count(r.Out, "\n  log.cleaner.threads=2 ")+strings.Count(r.Out, "\n  log.retention.ms=300000000 ") != 2 {
+				return errors.New(r.Out)
+			}
+			return nil
+		})
 	}
 }
 

@@ -101,7 +101,7 @@ var noise = []struct {
 	{regexp.MustCompile(`time = .*`), "time = TIME"},
 	{regexp.MustCompile(`peer-[ab]`), "peer-x"},
 	{regexp.MustCompile(`\nWATCHER::\n|\nWatchedEvent .*\n`), ""}, // comes at any time
-	{regexp.MustCompile(`test-group-\d+`), "test-group-N"},
+	{regexp.MustCompile(`(test-group|perf-consumer)-\d+`), "$1-N"},
 	{regexp.MustCompile(`n\d{10}`), "nNUMBER"},
 	{regexp.MustCompile(`Time:\d{13}`), "Time:MS"},
 	{regexp.MustCompile(`"timestamp":\d{13}`), `"timestamp":MS`},
