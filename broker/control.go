@@ -57,6 +57,25 @@ func (c controlCluster) IsLed(name string, partitions int) bool {
 	return true
 }
 
+// All is controller.Metadata's.
+func (c controlCluster) All() []topic.Partition {
+	var all []topic.Partition
+	for t := range c.store.Load().Topics() {
+		for _, p := range t.Partitions {
+			all = append(all, topic.Partition{Topic: t.Name, Partition: p.ID})
+		}
+	}
+	return all
+}
+
+// LeaderOf is controller.Metadata's.
+func (c controlCluster) LeaderOf(p topic.Partition) int32 {
+	if state, ok := c.store.Load().Partition(p); ok {
+		return state.Leader
+	}
+	return metadata.NoLeader
+}
+
 // TopicName is controller.Metadata's.
 func (c controlCluster) TopicName(id topic.ID) (string, bool) {
 	t, ok := c.store.Load().TopicByID(id)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ottla/broker/logdir"
+	"ottla/broker/topic"
 )
 
 // hostedLogs are the log directories as replica.Table sees them.
@@ -72,4 +73,13 @@ func (s *Server) reportDirFailure(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		s.log.Error().Err(err).Msg("the controller could not be told of the failed log directory")
 	}
+}
+
+// logLag is by how much a hosted partition's log is behind its high watermark; -1 if it is not hosted.
+func (s *Server) logLag(p topic.Partition) int64 {
+	hosted := s.table.Hosted()[p]
+	if hosted == nil {
+		return -1
+	}
+	return max(0, hosted.HighWatermark()-hosted.Log().LogEnd())
 }

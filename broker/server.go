@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ottla/broker/api"
+	"ottla/broker/auth"
 	"ottla/broker/commitlog"
 	"ottla/broker/compact"
 	"ottla/broker/config"
@@ -335,6 +336,8 @@ func (s *Server) handlers(reg *api.Registry) {
 	s.table.Register(reg)
 	s.groups.Register(reg)
 	s.ids.Register(reg)
+	s.dirs.Register(reg, s.logLag)
+	auth.RegisterNone(reg)
 	s.admin.Register(reg)
 	admin.Register(reg, admin.Config{Store: s.config, HasTopic: s.hasTopic, Entities: s.entities, Loggers: admin.NewRootLogger(), Log: s.log})
 	api.RegisterVersions(reg, s.features.Epoch)

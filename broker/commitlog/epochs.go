@@ -68,7 +68,7 @@ func (c *epochs) cutStart(start int64) {
 // end answers OffsetForLeaderEpoch for a log that ends at logEnd.
 func (c *epochs) end(epoch int32, logEnd int64) (int32, int64) {
 	list := c.load()
-	if epoch < 0 || len(list) == 0 || epoch > list[len(list)-1].epoch {
+	if epoch == -1 || len(list) == 0 || epoch > list[len(list)-1].epoch {
 		return -1, -1
 	}
 	i := sort.Search(len(list), func(i int) bool { return list[i].epoch > epoch })

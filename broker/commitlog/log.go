@@ -124,6 +124,13 @@ func (l *Log) SyncedEnd() int64 { return l.sync.end.Load() }
 // each Flush.
 func (l *Log) RecoveryPoint() int64 { return l.recoveryPoint.Load() }
 
+// Producers is what is remembered of the producers, in no order.
+func (l *Log) Producers() []producer.Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.producers.Entries()
+}
+
 // Generation changes with every truncation, when it begins and when it ends.
 func (l *Log) Generation() uint64 { return l.generation.Load() }
 

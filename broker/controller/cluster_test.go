@@ -383,6 +383,22 @@ func (c cache) IsLed(name string, partitions int) bool {
 	return !slices.ContainsFunc(t.Partitions[:partitions], func(p metadata.Partition) bool { return p.Leader < 0 })
 }
 
+func (c cache) All() (all []topic.Partition) {
+	for t := range c.store.Load().Topics() {
+		for _, p := range t.Partitions {
+			all = append(all, topic.Partition{Topic: t.Name, Partition: p.ID})
+		}
+	}
+	return all
+}
+
+func (c cache) LeaderOf(tp topic.Partition) int32 {
+	if p, ok := c.store.Load().Partition(tp); ok {
+		return p.Leader
+	}
+	return -1
+}
+
 func (c cache) TopicName(id topic.ID) (string, bool) {
 	t, ok := c.store.Load().TopicByID(id)
 	if !ok {

@@ -3,7 +3,8 @@
 //	Controller   elected through /controller; while in office it runs the planner on what happens in ZooKeeper and drives all
 //	             brokers, this one included, with LeaderAndIsr, UpdateMetadata and StopReplica over the network
 //	Topics       makes, grows and deletes topics by writing the znodes that the controller acts on. Any broker may
-//	Handlers     CreateTopics, DeleteTopics, CreatePartitions, ControlledShutdown, AllocateProducerIds
+//	Handlers     CreateTopics, DeleteTopics, CreatePartitions, ControlledShutdown, AllocateProducerIds, ElectLeaders,
+//	             ListPartitionReassignments, UpdateFeatures
 //
 // # The life of a topic's creation
 //

@@ -27,14 +27,18 @@ type Handlers struct {
 	Logger       zerolog.Logger
 }
 
-// Register adds CreateTopics v0-7, DeleteTopics v0-6, CreatePartitions v0-3, ControlledShutdown v0-3 and
-// AllocateProducerIds v0.
+// Register adds CreateTopics v0-7, DeleteTopics v0-6, CreatePartitions v0-3, ControlledShutdown v0-3, AllocateProducerIds v0,
+// ElectLeaders v0-2, ListPartitionReassignments v0, UpdateFeatures v0-1 and Envelope v0.
 func (h *Handlers) Register(r *api.Registry) {
 	api.Register(r, 0, 7, h.createTopics)
 	api.Register(r, 0, 6, h.deleteTopics)
 	api.Register(r, 0, 3, h.createPartitions)
 	api.Register(r, 0, 3, h.controlledShutdown)
 	api.Register(r, 0, 0, h.allocateProducerIDs)
+	api.Register(r, 0, 2, h.electLeaders)
+	api.Register(r, 0, 0, h.listReassignments)
+	api.Register(r, 0, 1, h.updateFeatures)
+	api.Register(r, 0, 0, envelope)
 }
 
 // clusterMetadataTopic is KRaft's log, which nobody may make.

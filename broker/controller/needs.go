@@ -44,6 +44,10 @@ type Metadata interface {
 	Partitions(topic string) int
 	// IsLed says whether partitions 0 to partitions-1 of the topic all have a leader.
 	IsLed(topic string, partitions int) bool
+	// All lists the partitions of all topics.
+	All() []topic.Partition
+	// LeaderOf is the partition's leader; -1 if there is none.
+	LeaderOf(p topic.Partition) int32
 	// TopicName finds a topic by its id.
 	TopicName(id topic.ID) (string, bool)
 	// Wait returns nil once done says true: it is asked at once, and whenever the cache has changed, on the caller's goroutine.

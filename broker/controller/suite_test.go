@@ -28,6 +28,8 @@ var suite = []struct {
 	{"DeleteTopicsRefuses", testDeleteTopicsRefuses},
 	{"ControlledShutdownAndProducerIDs", testControlledShutdownAndProducerIDs},
 	{"AutoCreation", testAutoCreation},
+	{"Elections", testElections},
+	{"Features", testFeatures},
 }
 
 func TestZooKeeper(t *testing.T) {

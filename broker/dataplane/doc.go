@@ -1,4 +1,4 @@
-// Package dataplane serves the records: Produce, Fetch, ListOffsets and DeleteRecords. It finds partitions through Replicas, says where
+// Package dataplane serves the records: Produce, Fetch, ListOffsets, DeleteRecords, OffsetForLeaderEpoch and DescribeProducers. It finds partitions through Replicas, says where
 // others are through Metadata, and leaves files to partition and commitlog.
 //
 // # A produce

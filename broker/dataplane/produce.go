@@ -35,7 +35,7 @@ type Produce struct {
 	cfg Config
 }
 
-// Register adds Produce 0-11, Fetch 0-17, ListOffsets 0-9 and DeleteRecords 0-2.
+// Register adds Produce 0-11, Fetch 0-17, ListOffsets 0-9, DeleteRecords 0-2, OffsetForLeaderEpoch 0-4 and DescribeProducers 0.
 func Register(r *api.Registry, cfg Config) {
 	if cfg.FetchMaxBytes == 0 {
 		cfg.FetchMaxBytes = 57671680
@@ -55,6 +55,8 @@ func Register(r *api.Registry, cfg Config) {
 	r.Add(api.Entry{Key: keyFetch, Max: fetchMax, Handle: f.handle})
 	api.Register(r, 0, listOffsetsMax, (&offsets{cfg}).handle)
 	api.Register(r, 0, deleteRecordsMax, (&deletes{cfg}).handle)
+	api.Register(r, 0, 4, (&epochs{cfg}).handle)
+	api.Register(r, 0, 0, (&producers{cfg}).handle)
 }
 
 // round is the scratch space of one sweep.

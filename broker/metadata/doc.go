@@ -6,7 +6,7 @@
 //
 //	UpdateMetadata -> Updater: fence by broker epoch and controller epoch -> Store.Apply: copy what changes -> swap
 //	             -> wake those who wait for a topic to appear or vanish (CreateTopics, DeleteTopics, …)
-//	Metadata     -> Query: load the image -> answer; unknown topics go to auto-creation
+//	Metadata, DescribeCluster -> Query: load the image -> answer; unknown topics go to auto-creation
 //
 // The package starts no goroutine.
 package metadata

@@ -21,7 +21,7 @@ const (
 	operationsOmitted = -1 << 31
 )
 
-// Query serves Metadata.
+// Query serves Metadata and DescribeCluster.
 type Query struct {
 	Store     *Store
 	ClusterID string
@@ -30,8 +30,11 @@ type Query struct {
 	AutoCreate func(ctx context.Context, name string) error
 }
 
-// Register adds Metadata v0-12.
-func (q *Query) Register(r *api.Registry) { api.Register(r, 0, 12, q.serve) }
+// Register adds Metadata v0-12 and DescribeCluster v0-1.
+func (q *Query) Register(r *api.Registry) {
+	api.Register(r, 0, 12, q.serve)
+	api.Register(r, 0, 1, q.describeCluster)
+}
 
 func (q *Query) serve(ctx context.Context, r *api.Request, req *kmsg.MetadataRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrMetadataResponse()

@@ -88,3 +88,12 @@ func (p *Partition) OffsetsBefore(timestamp int64, n int, v View) ([]int64, erro
 	}
 	return offsets, nil
 }
+
+// EndOffsetForEpoch is as commitlog.Log's, on a leader whose epoch a client knows rightly (leaderEpoch; -1: it does not say).
+func (p *Partition) EndOffsetForEpoch(epoch, leaderEpoch int32) (found int32, end int64, err error) {
+	if _, err := p.check(leaderEpoch); err != nil {
+		return -1, -1, err
+	}
+	found, end = p.log.EndOffsetForEpoch(epoch)
+	return found, end, nil
+}

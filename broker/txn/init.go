@@ -10,8 +10,12 @@ import (
 	"ottla/broker/api"
 )
 
-// Register adds InitProducerId.
-func (p *ProducerIDs) Register(r *api.Registry) { api.Register(r, 0, 5, p.initProducerID) }
+// Register adds InitProducerId v0-5, ListTransactions v0-1 and DescribeTransactions v0.
+func (p *ProducerIDs) Register(r *api.Registry) {
+	api.Register(r, 0, 5, p.initProducerID)
+	api.Register(r, 0, 1, listTransactions)
+	api.Register(r, 0, 0, describeTransactions)
+}
 
 // initProducerID serves versions 0 to 5. From 3 on a producer may name the id and epoch that it has (KIP-360): one without a
 // transactional id gets a new id all the same, as there is nothing that knows its last one.

@@ -137,15 +137,11 @@ func zookeeperTools(t *testing.T, zk, address string) {
 
 // laterAPIs are advertised by Apache Kafka 3.9 and not by us yet, with the feature that brings them.
 var laterAPIs = map[string]string{
-	"OffsetForLeaderEpoch": "replication", "AlterPartition": "replication", "ElectLeaders": "replication",
-	"AlterPartitionReassignments": "reassignment", "ListPartitionReassignments": "reassignment", "AlterReplicaLogDirs": "reassignment",
-	"DescribeLogDirs": "tools for log directories", "DescribeCluster": "administration",
+	"AlterPartition":              "replication",
+	"AlterPartitionReassignments": "reassignment", "AlterReplicaLogDirs": "reassignment",
 	"AddPartitionsToTxn": "transactions", "AddOffsetsToTxn": "transactions", "EndTxn": "transactions", "WriteTxnMarkers": "transactions", "TxnOffsetCommit": "transactions",
-	"DescribeProducers": "transactions", "DescribeTransactions": "transactions", "ListTransactions": "transactions",
 	"SaslHandshake": "SASL", "SaslAuthenticate": "SASL", "DescribeUserScramCredentials": "SASL", "AlterUserScramCredentials": "SASL",
-	"CreateDelegationToken": "SASL", "RenewDelegationToken": "SASL", "ExpireDelegationToken": "SASL", "DescribeDelegationToken": "SASL",
-	"DescribeAcls": "ACLs", "CreateAcls": "ACLs", "DeleteAcls": "ACLs", "Envelope": "forwarding to a KRaft controller, which needs ACLs",
-	"DescribeClientQuotas": "quotas", "AlterClientQuotas": "quotas", "UpdateFeatures": "administration",
+	"DescribeClientQuotas": "quotas", "AlterClientQuotas": "quotas",
 }
 
 // apiVersions compares what kafka-broker-api-versions of 3.9 says of us with what it said of Apache Kafka 3.9.

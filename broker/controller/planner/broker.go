@@ -218,18 +218,18 @@ func (p *Planner) shutdownRequested(ev ShutdownRequested) {
 	)
 }
 
-// preferredElection makes preferred replicas leaders where that is possible.
-func (p *Planner) preferredElection(tps []topic.Partition) {
+// elect lets partitions settle by a rule that somebody asked for.
+func (p *Planner) elect(tps []topic.Partition, rule rule) {
 	var pts []*partition
 	for _, tp := range tps {
 		pt := p.partition(tp)
 		if pt == nil || pt.topic.deletion != nil || pt.state == nil {
-			p.note(true, "preferred leader of partition %s cannot be elected: there is no such partition, or it has no state yet, or is being deleted", tp)
+			p.note(true, "leader of partition %s cannot be elected as was asked: there is no such partition, or it has no state yet, or is being deleted", tp)
 			continue
 		}
 		pts = append(pts, pt)
 	}
-	p.do(func() { p.settle(inOrder(pts), p.prefer) }, p.flush)
+	p.do(func() { p.settle(inOrder(pts), rule) }, p.flush)
 }
 
 // rebalance elects the preferred leaders of a broker that does not lead more than the percentage of what it should.

@@ -44,6 +44,15 @@ func (p *Planner) initial(pt *partition) (st znode.PartitionState, ok bool) {
 // decide is the rule of every event: a partition has a leader if it can have one, and the dead are not in its ISR, but for
 // the last ones: whoever of them returns can lead without loss.
 func (p *Planner) decide(pt *partition) (znode.PartitionState, bool) {
+	return p.decideWith(pt, func() bool { return p.cfg.Unclean != nil && p.cfg.Unclean(pt.topic.name) })
+}
+
+// force is decide where records may be lost, whatever the topic's configuration says.
+func (p *Planner) force(pt *partition) (znode.PartitionState, bool) {
+	return p.decideWith(pt, func() bool { return true })
+}
+
+func (p *Planner) decideWith(pt *partition, unclean func() bool) (znode.PartitionState, bool) {
 	next := *pt.state
 	if p.registered(next.Leader, pt) {
 		next.ISR = filter(pt.state.ISR, func(b int32) bool { return p.registered(b, pt) })
@@ -54,7 +63,7 @@ func (p *Planner) decide(pt *partition) (znode.PartitionState, bool) {
 		next.Leader, next.ISR = leader, filter(pt.state.ISR, live)
 		return next, true
 	}
-	if leader, ok := first(pt.assignment.Replicas, live); ok && p.cfg.Unclean != nil && p.cfg.Unclean(pt.topic.name) {
+	if leader, ok := first(pt.assignment.Replicas, live); ok && unclean() {
 		next.Leader, next.ISR, next.Recovering = leader, []int32{leader}, true
 		return next, true
 	}

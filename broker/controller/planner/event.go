@@ -43,6 +43,8 @@ type (
 	LogDirsFailed struct{ Brokers []int32 }
 	// PreferredElection asks for the preferred leaders of partitions.
 	PreferredElection struct{ Partitions []topic.Partition }
+	// UncleanElection asks for leaders of partitions that have none, if need be of replicas that are not in sync.
+	UncleanElection struct{ Partitions []topic.Partition }
 	// Rebalance asks for preferred leaders where a broker leads too little of what it should.
 	Rebalance struct{ Percentage int }
 	// ShutdownRequested is a broker that wants to leave. Epoch -1 is that of versions which do not have it.
@@ -65,6 +67,7 @@ func (ReplicasStopped) isEvent()   {}
 func (ReplicasStarted) isEvent()   {}
 func (LogDirsFailed) isEvent()     {}
 func (PreferredElection) isEvent() {}
+func (UncleanElection) isEvent()   {}
 func (Rebalance) isEvent()         {}
 func (ShutdownRequested) isEvent() {}
 func (UncleanAllowed) isEvent()    {}

@@ -59,7 +59,9 @@ func (p *Planner) Step(ev Event) Plan {
 	case LogDirsFailed:
 		p.logDirsFailed(ev.Brokers)
 	case PreferredElection:
-		p.preferredElection(ev.Partitions)
+		p.elect(ev.Partitions, p.prefer)
+	case UncleanElection:
+		p.elect(ev.Partitions, p.force)
 	case Rebalance:
 		p.rebalance(ev.Percentage)
 	case ShutdownRequested:

@@ -127,12 +127,16 @@ func (h *harness) run(t *testing.T, d *datadriven.TestData) {
 		if h.p != nil {
 			h.step(DeletionRequested{sortedKeys(h.deletes)})
 		}
-	case "preferred":
+	case "preferred", "force":
 		var tps []topic.Partition
 		for _, a := range d.CmdArgs {
 			tps = append(tps, parsePartition(a.Key))
 		}
-		h.step(PreferredElection{tps})
+		if d.Cmd == "force" {
+			h.step(UncleanElection{tps})
+		} else {
+			h.step(PreferredElection{tps})
+		}
 	case "rebalance":
 		h.step(Rebalance{int(num(arg(0)))})
 	case "shutdown":
