@@ -41,15 +41,19 @@ func (q *quotas) throttled(e api.Entry) api.Handler {
 		if !timed && !q.table.Load().Any(quota.Mutations) {
 			return e.Handle(ctx, r)
 		}
-		var waits api.Waits
-		begin := time.Now()
-		resp, err := e.Handle(api.WithWaits(ctx, &waits), r)
+		waits, ok := api.WaitsOf(ctx)
+		if !ok {
+			waits = new(api.Waits)
+			ctx = api.WithWaits(ctx, waits)
+		}
+		begin, before := time.Now(), waits.Total()
+		resp, err := e.Handle(ctx, r)
 		if resp == nil || err != nil {
 			return resp, err
 		}
 		var wait time.Duration
 		if timed {
-			wait = q.time(user, r.ClientID, time.Since(begin)-waits.Total())
+			wait = q.time(user, r.ClientID, time.Since(begin)-(waits.Total()-before))
 		}
 		if own, ok := resp.(kmsg.ThrottleResponse); ok { // of changes of topics
 			ms, _ := own.Throttle()

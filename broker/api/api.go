@@ -49,6 +49,7 @@ type Request struct {
 	Size          int // of header and body, in bytes
 	Conn          *Conn
 	Received      time.Time
+	Follower      bool // set by the handler of Fetch: a replica asks, not a consumer
 }
 
 // Response is an answer body. All kmsg responses are one; large answers implement Streamed instead of building bytes.

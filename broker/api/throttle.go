@@ -34,7 +34,7 @@ func (c *Conn) Muted() time.Duration {
 	return time.Duration(until) - time.Since(born)
 }
 
-// Waits sums the time that a request waits for others, which is not its own (see Waiting).
+// Waits sums the time that requests wait for others, which is not their own (see Waiting).
 type Waits struct{ sum atomic.Int64 }
 
 // Total is the sum so far.
@@ -47,13 +47,26 @@ func WithWaits(ctx context.Context, w *Waits) context.Context {
 	return context.WithValue(ctx, waitsKey{}, w)
 }
 
+// WaitsOf is what Waiting sums into; false if nobody wants to know.
+func WaitsOf(ctx context.Context) (*Waits, bool) {
+	w, ok := ctx.Value(waitsKey{}).(*Waits)
+	return w, ok
+}
+
 // Waiting says that a handler waits for others from now until done is called: such time is not counted against a client's share
 // of the request threads' time, as little as the purgatory's is in Apache Kafka.
 func Waiting(ctx context.Context) (done func()) {
-	w, ok := ctx.Value(waitsKey{}).(*Waits)
+	w, ok := WaitsOf(ctx)
 	if !ok {
 		return func() {}
 	}
 	begin := time.Now()
 	return func() { w.sum.Add(int64(time.Since(begin))) }
+}
+
+// Waited is Waiting for a wait that is over.
+func Waited(ctx context.Context, d time.Duration) {
+	if w, ok := WaitsOf(ctx); ok {
+		w.sum.Add(int64(d))
+	}
 }

@@ -46,6 +46,7 @@ func (h *fetcher) handle(ctx context.Context, req *api.Request) (api.Response, e
 		f.free()
 		return nil, fmt.Errorf("decode Fetch v%d: %w", req.Version, err)
 	}
+	req.Follower = f.replica >= 0
 	if err := h.scale.weigh(ctx, f, max(len(f.parts), h.sessions.size(f.session))); err != nil {
 		f.free()
 		return nil, err
@@ -317,7 +318,9 @@ func (h *fetcher) waitOnce(ctx context.Context, f *fetch, timeout time.Duration)
 	case <-w.Ready():
 	case <-ctx.Done():
 	}
-	f.waited += time.Since(begin)
+	waited := time.Since(begin)
+	f.waited += waited
+	api.Waited(ctx, waited)
 	h.read(f)
 	w.Leave()
 	return w.Outcome() == purgatory.Completed

@@ -43,6 +43,8 @@ type conn struct {
 	parked   int64 // likewise, while it waits with a part of a request
 	reading  rawRead
 	received time.Time
+	arrived  time.Duration // the same, for spans
+	waits    api.Waits     // of the request that runs
 
 	sweep    []*api.Request // reused by every sweep
 	headers  []header
@@ -67,6 +69,9 @@ func newConn(s *Server, nc *net.TCPConn, listener string) *conn {
 	c.ip = address(nc)
 	c.info = api.Conn{ID: s.lastConn.Add(1), Listener: listener, Principal: "User:ANONYMOUS", ClientHost: c.ip.String()}
 	c.ctx, c.cancel = context.WithCancel(s.quit)
+	if s.cfg.Observer != nil {
+		c.ctx = api.WithWaits(c.ctx, &c.waits)
+	}
 	c.out.init(c)
 	c.pending.c = c
 	if !s.portable {
@@ -243,7 +248,7 @@ func (c *conn) idle() error {
 		}
 		return err
 	}
-	c.received = c.srv.cfg.Now()
+	c.received, c.arrived = c.srv.cfg.Now(), c.now()
 	return nil
 }
 
@@ -252,7 +257,7 @@ func (c *conn) answerUnsupportedApiVersions(h header, rt *route) error {
 	c.pending.wait()
 	frame, _ := c.frame()
 	c.consume(frame)
-	return c.out.bytes(h, func(dst []byte) []byte { return appendUnsupportedApiVersions(dst, rt) })
+	return c.out.bytes(h, &span{}, func(dst []byte) []byte { return appendUnsupportedApiVersions(dst, rt) })
 }
 
 // request fills req from a parsed frame.
@@ -280,12 +285,15 @@ func (c *conn) run(h header, rt *route, frame []byte) error {
 		req.Body = frame[h.size:]
 	}
 	h.clientID = nil // aliases a buffer that may be somebody else's by now
+	begun, waited := c.begin(req), c.waits.Total()
 	resp, err := rt.Handle(c.ctx, req)
 	c.consume(frame)
 	if err != nil {
 		return err
 	}
-	return c.out.answer(h, resp)
+	s := c.span(req, begun, c.now())
+	s.waited = c.waits.Total() - waited
+	return c.out.answer(h, &s, resp)
 }
 
 // shrink moves the first frame, if it is all that the buffer holds, into a buffer of just its size. It returns the frame there.
@@ -331,12 +339,15 @@ func (c *conn) runSweep(h header, rt *route, frame []byte) error {
 	if err := c.pending.room(c.dead); err != nil {
 		return err
 	}
+	begun := c.begin(c.sweep[:n]...)
 	answers := rt.Sweep(c.ctx, c.sweep[:n])
 	if c.r == c.w {
 		c.r, c.w = 0, 0
 	}
+	ran := c.now()
 	for i, a := range answers {
-		if err := c.sweptAnswer(c.headers[i], a); err != nil {
+		s := c.span(c.sweep[i], begun, ran)
+		if err := c.sweptAnswer(c.headers[i], &s, a); err != nil {
 			for _, a := range answers[i+1:] {
 				abandon(a)
 			}
@@ -351,21 +362,21 @@ func (c *conn) runSweep(h header, rt *route, frame []byte) error {
 }
 
 // sweptAnswer queues an answer of a sweep: behind what is pending, or at once.
-func (c *conn) sweptAnswer(h header, a api.Answer) error {
+func (c *conn) sweptAnswer(h header, s *span, a api.Answer) error {
 	if !c.pending.busy() {
 		if ready(a) {
 			resp, err := a.Result()
 			if err != nil {
 				return err
 			}
-			return c.out.answer(h, resp)
+			return c.out.answer(h, s, resp)
 		}
 		if err := c.out.flush(); err != nil {
 			abandon(a)
 			return err
 		}
 	}
-	c.pending.push(h, a)
+	c.pending.push(h, s, a)
 	return nil
 }
 

@@ -21,8 +21,9 @@ type output struct {
 	// b holds what is not written yet; its memory is held's if that is not nil.
 	b       []byte
 	held    *buffer
-	streamN int64 // bytes of the current Streamed answer so far
-	flushed bool  // something was written since it began
+	streamN int64   // bytes of the current Streamed answer so far
+	flushed bool    // something was written since it began
+	unsent  *[]span // of the whole answers in b; nil when there are none
 	writing rawWrite
 	sending sendfile
 }
@@ -44,7 +45,9 @@ func (o *output) reserve(n int) {
 	}
 	held := getBuffer(max(len(o.b)+n, 4<<10))
 	n = copy(held.b, o.b)
-	o.release()
+	if o.held != nil {
+		o.held.put()
+	}
 	o.held, o.b = held, held.b[:n]
 }
 
@@ -55,6 +58,7 @@ func (o *output) release() {
 		o.held = nil
 	}
 	o.b = nil
+	o.forget()
 }
 
 // adopt takes b, which was appended to o.b, in its place.
@@ -67,18 +71,24 @@ func (o *output) adopt(b []byte) {
 }
 
 // answer queues the answer of the request with header h; nil means there is none. Large answers are written at once.
-func (o *output) answer(h header, resp api.Response) error {
+func (o *output) answer(h header, sp *span, resp api.Response) error {
 	if resp == nil {
+		if sp.begun != 0 {
+			o.c.end(sp, sp.answered, sp.answered)
+		}
 		return nil
 	}
-	if s, ok := resp.(api.Streamed); ok {
-		return o.stream(h, s)
+	if sp.begun != 0 {
+		o.c.srv.cfg.Observer.Answer(h.key, resp)
 	}
-	return o.bytes(h, resp.AppendTo)
+	if s, ok := resp.(api.Streamed); ok {
+		return o.stream(h, sp, s)
+	}
+	return o.bytes(h, sp, resp.AppendTo)
 }
 
 // bytes queues an answer whose body appendTo appends.
-func (o *output) bytes(h header, appendTo func([]byte) []byte) error {
+func (o *output) bytes(h header, sp *span, appendTo func([]byte) []byte) error {
 	o.reserve(512)
 	at := len(o.b)
 	b := appendTo(appendAnswerHeader(o.b, h))
@@ -88,6 +98,7 @@ func (o *output) bytes(h header, appendTo func([]byte) []byte) error {
 		return fmt.Errorf("answer of %d bytes to API %d", size, h.key)
 	}
 	binary.BigEndian.PutUint32(b[at:], uint32(size))
+	o.queued(sp, size)
 	if len(o.b) >= pieceMax {
 		return o.flush()
 	}
@@ -96,7 +107,7 @@ func (o *output) bytes(h header, appendTo func([]byte) []byte) error {
 
 // stream writes an answer of file regions. Whatever fails after its header closes the connection: the client could not tell
 // where the next answer begins.
-func (o *output) stream(h header, s api.Streamed) error {
+func (o *output) stream(h header, sp *span, s api.Streamed) error {
 	defer s.Close()
 	size := s.Size()
 	o.reserve(512)
@@ -117,6 +128,8 @@ func (o *output) stream(h header, s api.Streamed) error {
 	if o.streamN != size {
 		return fmt.Errorf("answer to API %d: %d bytes announced, %d written", h.key, size, o.streamN)
 	}
+	sp.streamed = true
+	o.queued(sp, int(total))
 	return nil
 }
 
@@ -125,8 +138,15 @@ func (o *output) flush() error {
 	if len(o.b) == 0 {
 		return nil
 	}
+	begin := time.Duration(0)
+	if o.unsent != nil {
+		begin = o.c.now()
+	}
 	err := o.write(o.b)
 	o.b, o.flushed = o.b[:0], true
+	if err == nil {
+		o.sent(begin)
+	}
 	return err
 }
 

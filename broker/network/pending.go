@@ -21,6 +21,7 @@ type pending struct {
 
 type pendingAnswer struct {
 	h header
+	s span
 	a api.Answer
 }
 
@@ -31,10 +32,10 @@ func (p *pending) busy() bool {
 }
 
 // push queues an answer. The caller has flushed conn.out if the queue was not busy.
-func (p *pending) push(h header, a api.Answer) {
+func (p *pending) push(h header, s *span, a api.Answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue = append(p.queue, pendingAnswer{h, a})
+	p.queue = append(p.queue, pendingAnswer{h, *s, a})
 	if !p.running {
 		p.running = true
 		p.c.srv.connWG.Add(1) // the connection holds it above zero
@@ -102,7 +103,8 @@ func (p *pending) write() error {
 		var resp api.Response
 		done++
 		if resp, failed = next.a.Result(); failed == nil {
-			failed = p.c.out.answer(next.h, resp)
+			next.s.answered = p.c.now()
+			failed = p.c.out.answer(next.h, &next.s, resp)
 		}
 	}
 	if err := p.c.out.flush(); err != nil {

@@ -47,6 +47,9 @@ type Config struct {
 	// SendBufferBytes and ReceiveBufferBytes are the sockets' kernel buffers; 0 leaves the system's.
 	SendBufferBytes, ReceiveBufferBytes int
 
+	// Observer is told of each request; nil: nobody.
+	Observer Observer
+
 	Logger zerolog.Logger
 	Now    func() time.Time // time.Now when nil
 }
