@@ -67,11 +67,7 @@ func source(m *fsm.Machine) zkdata.Source {
 	t := m.Tree()
 	src.Nodes = func(yield func(string, *zkdata.Node) error) error {
 		return t.Walk(func(path string, n *tree.Node) error {
-			v := t.Image(n)
-			return yield(path, &zkdata.Node{
-				Data: v.Data, ACL: v.ACL, Czxid: v.Czxid, Mzxid: v.Mzxid, Pzxid: v.Pzxid, Ctime: v.Ctime, Mtime: v.Mtime,
-				Version: v.Version, Created: v.Created, Aversion: v.Aversion, Owner: v.Owner,
-			})
+			return yield(path, zkNode(t.Image(n)))
 		})
 	}
 	return src

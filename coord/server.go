@@ -12,8 +12,10 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ottla/coord/admin"
 	"ottla/coord/config"
 	"ottla/coord/ensemble"
+	"ottla/coord/fsm"
 	"ottla/coord/server"
 	"ottla/coord/state"
 	"ottla/coord/store"
@@ -46,6 +48,7 @@ type Server struct {
 	state    *state.State
 	clients  *server.Server
 	ensemble *ensemble.Ensemble
+	admin    *admin.Server
 
 	closing atomic.Bool
 	closed  chan struct{} // closed when Close has begun
@@ -53,6 +56,7 @@ type Server struct {
 	err     error
 
 	startTook, loadTook time.Duration // of all, and of the checkpoint
+	savedZxid           atomic.Int64  // of the last checkpoint that began
 }
 
 // New recovers the data and takes the port; Serve comes next. If it fails nothing is left open. The error says what is wrong, what
@@ -87,7 +91,8 @@ func New(o Options) (_ *Server, err error) {
 		return nil, explain(err, s.cfg)
 	}
 	s.startTook = time.Since(started)
-	s.clients.Start() // sessions' clocks begin to run
+	s.admin = admin.Start(s.adminOptions()) // needs nothing but what is there, and never fails
+	s.clients.Start()                       // sessions' clocks begin to run
 	rec, stats := s.store.Log().Recovered(), s.ensemble.Stats()
 	s.o.Logger.Info().Stringer("address", s.Addr()).Str("dataDir", s.cfg.DataDir).Uint64("checkpoint", s.store.Header().Index).
 		Uint64("replayed", rec.Entries).Uint64("term", stats.Term).Dur("took", time.Since(started)).Msg("coordinator is ready")
@@ -100,6 +105,9 @@ func New(o Options) (_ *Server, err error) {
 // stop is New backwards. It runs when New fails, with what there is so far, and in Close.
 func (s *Server) stop() error {
 	var errs []error
+	if s.admin != nil {
+		errs = append(errs, s.admin.Close())
+	}
 	if s.clients != nil {
 		// The log may hold a proposer up; it ends together with the log.
 		done := make(chan error, 1)
@@ -340,7 +348,7 @@ func port(l net.Listener) int {
 func (s *Server) ensembleConfig() ensemble.Config {
 	c := s.cfg
 	return ensemble.Config{
-		Store: s.store, Machine: machine{s.state}, Logger: s.o.Logger, CheckpointTxns: c.CheckpointTxns, CheckpointBytes: c.CheckpointBytes,
+		Store: s.store, Machine: machine{s}, Logger: s.o.Logger, CheckpointTxns: c.CheckpointTxns, CheckpointBytes: c.CheckpointBytes,
 		SlowSync: c.SlowSync,
 	}
 }
@@ -351,7 +359,7 @@ type proposals struct{ s *Server }
 func (p proposals) Propose(batch []byte) error { return p.s.ensemble.Propose(batch) }
 
 // machine is the state as the ensemble drives it.
-type machine struct{ state *state.State }
+type machine struct{ *Server }
 
 func (m machine) Apply(index, term uint64, batch []byte) (int, error) {
 	return m.state.Apply(index, term, batch)
@@ -362,6 +370,7 @@ func (m machine) Snapshot() (ensemble.Snapshot, error) {
 	if err != nil {
 		return ensemble.Snapshot{}, err
 	}
+	m.state.View(func(fm *fsm.Machine) { m.savedZxid.Store(fm.Zxid()) })
 	return ensemble.Snapshot{Meta: c.Meta, Changes: storeRecords(c)}, nil
 }
 

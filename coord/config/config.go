@@ -40,6 +40,10 @@ type Config struct {
 	EnforceQuota bool
 	Reconfig     bool // only changes how a standalone server refuses
 
+	HTTP HTTP
+
+	Shown []string // what was set, as key=value, secrets hidden
+
 	SegmentBytes    int64 // of the log
 	CheckpointTxns  int64 // 0 is our own default
 	CheckpointBytes int64 // 0 is our own default
@@ -69,6 +73,23 @@ func (c *Config) Outstanding() int {
 	return c.GlobalOutstandingLimit
 }
 
+// HTTP is the AdminServer and the metrics for Prometheus.
+type HTTP struct {
+	Admin         bool // whether the AdminServer was asked for
+	adminSaid     bool // by admin.enableServer, whatever it said
+	AdminAddress  string
+	AdminPort     int
+	CommandURL    string
+	IdleTimeout   time.Duration
+	Snapshot      bool // /commands/snapshot
+	SnapshotEvery time.Duration
+
+	Metrics        bool // whether Prometheus was asked for
+	MetricsAddress string
+	MetricsPort    int
+	MetricsRuntime bool
+}
+
 // Default is the configuration without a file: the values of zoo_sample.cfg, which keeps its data where a reboot may remove it.
 func Default() *Config {
 	c := base()
@@ -80,7 +101,7 @@ func Default() *Config {
 
 // base is the code's defaults, as the table has them.
 func base() *Config {
-	c := &Config{}
+	c := &Config{HTTP: HTTP{AdminPort: 8080}}
 	for i := range keys {
 		if k := &keys[i]; k.set != nil && k.Default != "" {
 			if err := k.set(c, k.Default); err != nil {

@@ -48,7 +48,10 @@ func TestSampleFile(t *testing.T) {
 	}
 	want := Config{DataDir: "/var/zk", ClientPort: 2182, TickTime: 2 * time.Second, MinSessionTimeout: 4 * time.Second, MaxSessionTimeout: 40 * time.Second,
 		MaxClientCnxns: 60, GlobalOutstandingLimit: 1000, MaxBuffer: 0xfffff, ListenBacklog: -1, Words: []string{"srvr"},
-		SegmentBytes: 64 << 20, SlowSync: time.Second, ContainerCheck: time.Minute, ContainerRate: 10000,
+		SegmentBytes: 64 << 20, SlowSync: time.Second, ContainerCheck: time.Minute,
+		HTTP: HTTP{AdminAddress: "0.0.0.0", AdminPort: 8080, CommandURL: "/commands", IdleTimeout: 30 * time.Second, Snapshot: true, SnapshotEvery: 5 * time.Minute,
+			MetricsAddress: "0.0.0.0", MetricsPort: 7000, MetricsRuntime: true},
+		Shown: []string{"autopurge.purgeInterval=1", "autopurge.snapRetainCount=3", "clientPort=2182", "dataDir=/var/zk", "initLimit=10", "syncLimit=5", "tickTime=2000"}, ContainerRate: 10000,
 		Throttle: Throttle{LargeThreshold: -1, LargeBytes: 100 << 20, ConnectFill: 1, ConnectEvery: time.Millisecond},
 		SASL:     SASL{Section: "Server"}, TLS: TLS{Port: -1, Auth: keystore.Need, names: true, protocol: "TLSv1.3", Protocols: []string{"TLSv1.3"}}}
 	if !reflect.DeepEqual(*c, want) {
@@ -217,9 +220,7 @@ forceSync=no
 colour=blue
 ticktime=5
 localSessionsEnabled=true
-admin.enableServer=true
-admin.serverPort=8080
-metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider
+admin.restore.enabled=true
 dataDir=/e
 audit.enable=true
 initLimit=x
@@ -228,13 +229,33 @@ commitProcessor.numWorkerThreads=4
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"forceSync=no", "colour is not a key", "did you mean tickTime?", "localSessionsEnabled", "AdminServer", "mntr only", "dataDir was already set in zoo.cfg:1", "audit"} {
+	for _, want := range []string{"forceSync=no", "colour is not a key", "did you mean tickTime?", "localSessionsEnabled", "ottla coordinator import", "dataDir was already set in zoo.cfg:1", "audit"} {
 		if !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, want) }) {
 			t.Errorf("no warning of %q in %q", want, warnings)
 		}
 	}
-	if len(warnings) != 8 {
+	if len(warnings) != 7 {
 		t.Errorf("%d warnings: %q", len(warnings), warnings)
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	for lines, want := range map[string][2]bool{
+		"":                      {false, false},
+		"admin.serverPort=8081": {true, false},
+		"admin.serverPort=8081\nadmin.enableServer=false":                                                                      {false, false},
+		"admin.enableServer=true\nmetricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider": {true, true},
+		"metricsProvider.className=org.apache.zookeeper.metrics.impl.DefaultMetricsProvider\nmetricsProvider.httpPort=7001":    {false, false},
+	} {
+		c, warnings, err := load(t, "dataDir=/d\n"+lines, nil, nil)
+		if err != nil || len(warnings) > 0 || c.HTTP.Admin != want[0] || c.HTTP.Metrics != want[1] {
+			t.Errorf("%q: %+v %v %v", lines, c, warnings, err)
+		}
+	}
+	for _, line := range []string{"metricsProvider.className=com.example.Mine", "admin.forceHttps=true", "metricsProvider.httpsPort=7443", "admin.commandURL=commands"} {
+		if _, _, err := load(t, "dataDir=/d\n"+line, nil, nil); err == nil {
+			t.Errorf("%s was taken", line)
+		}
 	}
 }
 

@@ -150,14 +150,53 @@ var otherKeys = []Key{
 	{Name: "serverCnxnFactory", Type: "class", Doc: "No effect."},
 	{Name: "tcpKeepAlive", Type: "bool", Doc: "Always on."},
 	{Name: "clientTcpKeepAlive", Type: "bool", Doc: "Always on."},
-	{Name: "admin.enableServer", Type: "bool", Default: "false", Env: "ZOO_ADMINSERVER_ENABLED", Doc: "The AdminServer is not implemented.", warn: when(true, "the AdminServer is not implemented")},
-	{Name: "admin.*", Type: "string", Doc: "See admin.enableServer."},
-	{Name: "metricsProvider.*", Type: "string", Doc: "Metrics are in mntr only.", warn: func(v string) string {
-		if strings.HasSuffix(v, "DefaultMetricsProvider") {
-			return ""
-		}
-		return "metrics are in mntr only"
-	}},
+	{Name: "admin.enableServer", Type: "bool", Range: "true or false", Env: "ZOO_ADMINSERVER_ENABLED", Doc: "The AdminServer, JSON over HTTP. Without this key it runs if admin.serverPort is set.",
+		set: boolean(func(c *Config, on bool) { c.HTTP.Admin, c.HTTP.adminSaid = on, true })},
+	{Name: "admin.serverPort", Type: "int", Range: "0 to 65535", Doc: "Port of the AdminServer. The default is 8080; 0 lets the system choose.",
+		set: number(0, 65535, func(c *Config, n int64) {
+			c.HTTP.AdminPort = int(n)
+			c.HTTP.Admin = c.HTTP.Admin || !c.HTTP.adminSaid
+		})},
+	{Name: "admin.serverAddress", Type: "string", Default: "0.0.0.0", Doc: "Address of the AdminServer.",
+		set: text(func(c *Config) *string { return &c.HTTP.AdminAddress })},
+	{Name: "admin.commandURL", Type: "string", Default: "/commands", Range: "a path that begins with /", Doc: "Where the AdminServer has its commands.",
+		set: func(c *Config, v string) error {
+			if len(v) < 2 || v[0] != '/' || strings.ContainsAny(v, "{}? #") {
+				return errRange
+			}
+			c.HTTP.CommandURL = strings.TrimSuffix(v, "/")
+			return nil
+		}},
+	{Name: "admin.idleTimeout", Type: "int", Default: "30000", Range: "1 to 2147483647", Doc: "Milliseconds that an idle HTTP connection stays open.",
+		set: millis(1, func(c *Config) *time.Duration { return &c.HTTP.IdleTimeout })},
+	{Name: "admin.snapshot.enabled", Type: "bool", Default: "true", Range: "true or false", Doc: "Snapshots over HTTP, for who has every right on the root.",
+		set: boolean(func(c *Config, on bool) { c.HTTP.Snapshot = on })},
+	{Name: "admin.rateLimiterIntervalInMS", Type: "int", Default: "300000", Range: "0 to 2147483647", Doc: "Milliseconds between two snapshots over HTTP.",
+		set: millis(0, func(c *Config) *time.Duration { return &c.HTTP.SnapshotEvery })},
+	{Name: "admin.restore.enabled", Type: "bool", Default: "false", Doc: "Restoring over HTTP.", warn: when(true, "a snapshot is restored into a stopped coordinator: ottla coordinator import")},
+	{Name: "admin.portUnification", Type: "bool", Default: "false", Doc: "TLS on the AdminServer's port.", refuse: whenTrue("the AdminServer has no TLS")},
+	{Name: "admin.forceHttps", Type: "bool", Default: "false", Doc: "Only TLS on the AdminServer's port.", refuse: whenTrue("the AdminServer has no TLS")},
+	{Name: "admin.needClientAuth", Type: "bool", Default: "false", Doc: "Certificates of the AdminServer's clients.", refuse: whenTrue("the AdminServer has no TLS")},
+	{Name: "metricsProvider.className", Type: "class", Range: "PrometheusMetricsProvider or DefaultMetricsProvider", Doc: "Metrics for Prometheus; without it they are in mntr and the AdminServer only.",
+		set: func(c *Config, v string) error {
+			switch v[strings.LastIndex(v, ".")+1:] {
+			case "PrometheusMetricsProvider":
+				c.HTTP.Metrics = true
+			case "DefaultMetricsProvider", "NullMetricsProvider":
+			default:
+				return errRange
+			}
+			return nil
+		}},
+	{Name: "metricsProvider.httpHost", Type: "string", Default: "0.0.0.0", Doc: "Address for Prometheus.",
+		set: text(func(c *Config) *string { return &c.HTTP.MetricsAddress })},
+	{Name: "metricsProvider.httpPort", Type: "int", Default: "7000", Range: "0 to 65535", Doc: "Port for Prometheus; 0 lets the system choose.",
+		set: number(0, 65535, func(c *Config, n int64) { c.HTTP.MetricsPort = int(n) })},
+	{Name: "metricsProvider.exportJvmInfo", Type: "bool", Default: "true", Range: "true or false", Doc: "Also metrics of the process and of its runtime, which is Go's here.",
+		set: boolean(func(c *Config, on bool) { c.HTTP.MetricsRuntime = on })},
+	{Name: "metricsProvider.ssl.*", Type: "string", Secret: true, Doc: "TLS of the metrics.", refuse: always("metrics have no TLS")},
+	{Name: "metricsProvider.httpsPort", Type: "int", Doc: "TLS of the metrics.", refuse: always("metrics have no TLS")},
+	{Name: "metricsProvider.*", Type: "string", Doc: "No effect: threads and queues."},
 	{Name: "audit.*", Type: "bool", Default: "false", Doc: "There is no audit log.", warn: when(true, "there is no audit log")},
 	{Name: "flushDelay", Type: "int", Doc: "No effect: writes that wait share one sync."},
 	{Name: "maxBatchSize", Type: "int", Doc: "No effect: writes that wait share one sync."},

@@ -49,6 +49,9 @@ func Load(src Source) (c *Config, warnings []string, err error) {
 	// By name, so that readonlymode.enabled adds to the 4lw.commands.whitelist that was set.
 	for _, name := range slices.Sorted(maps.Keys(l.settings)) {
 		l.apply(c, l.settings[name])
+		if k := lookup(name); k != nil && !k.Secret {
+			c.Shown = append(c.Shown, name+"="+l.settings[name].Value)
+		}
 	}
 	if src.File != "" && !l.plain && c.TLS.Port >= 0 {
 		c.ClientPort = -1 // whoever names only a port for TLS wants no other

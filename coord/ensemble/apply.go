@@ -168,6 +168,7 @@ func (a *applier) commit(h store.Header, snap Snapshot) error {
 	a.e.count(func(s *Stats) {
 		s.Checkpoints++
 		s.Checkpoint = took
+		s.CheckpointAt = time.Now()
 		s.CheckpointTotal += took
 		s.CheckpointMax = max(s.CheckpointMax, took)
 		if s.CheckpointMin == 0 || took < s.CheckpointMin {

@@ -236,6 +236,7 @@ type Stats struct {
 	Checkpoint  time.Duration // the last one took
 	// CheckpointTotal, -Min and -Max are over all of them. Entries is how many transactions were applied since the last one began.
 	CheckpointTotal, CheckpointMin, CheckpointMax time.Duration
+	CheckpointAt                                  time.Time // when the last one ended
 	Entries                                       int64
 }
 

@@ -104,7 +104,7 @@ func (s *Server) values() (map[string]any, map[string]Figures) {
 		"approximate_data_size": data, "open_file_descriptor_count": int64(open), "uptime": s.since().Milliseconds(), "max_latency": all.max,
 		"min_client_response_size": minSize, "connection_rejected": st.rejected.Load(), "sessionless_connections_expired": st.sessionless.Load(),
 		"connection_drop_count": st.dropped.Load(), "bytes_received_count": st.bytesIn.Load(), "response_bytes": st.bytesOut.Load(),
-		"connection_revalidate_count": st.revalidated.Load(), "large_requests_rejected": st.tooLarge.Load(),
+		"connection_revalidate_count": st.revalidated.Load(), "large_requests_rejected": st.largeRejected.Load(),
 		"connection_request_count": st.connects.Load(), "stale_sessions_expired": st.expired.Load(),
 		"prep_processor_request_queued": updates.count, "sync_processor_request_queued": updates.count,
 	}
@@ -156,7 +156,7 @@ func (s *Server) writeMonitor(w io.Writer) {
 	for _, m := range s.Metrics() {
 		m.Each(func(name string, value any) {
 			if v, ok := value.(float64); ok {
-				value = decimal(v)
+				value = Decimal(v)
 			}
 			fmt.Fprintf(w, "zk_%s\t%v\n", name, value)
 		})
@@ -166,8 +166,8 @@ func (s *Server) writeMonitor(w io.Writer) {
 // Version is what tools take for ZooKeeper's.
 func (s *Server) Version() string { return s.cfg.Version + versionBuilt }
 
-// decimal prints as Java prints a double that was rounded to four places.
-func decimal(v float64) string {
+// Decimal prints as Java prints a double that was rounded to four places.
+func Decimal(v float64) string {
 	s := strconv.FormatFloat(v, 'f', 4, 64)
 	s = strings.TrimRight(s, "0")
 	if strings.HasSuffix(s, ".") {

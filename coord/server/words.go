@@ -91,7 +91,7 @@ func (s *Server) writeServer(w io.Writer, clients func(io.Writer)) {
 	var zxid int64
 	var nodes int
 	s.state.View(func(m *fsm.Machine) { zxid, nodes = m.Zxid(), nodeCount(m) })
-	fmt.Fprintf(w, "Latency min/avg/max: %d/%s/%d\n", l.min, decimal(l.avg), l.max)
+	fmt.Fprintf(w, "Latency min/avg/max: %d/%s/%d\n", l.min, Decimal(l.avg), l.max)
 	fmt.Fprintf(w, "Received: %d\nSent: %d\n", s.stats.received.Load(), s.stats.sent.Load())
 	fmt.Fprintf(w, "Connections: %d\nOutstanding: %d\n", s.numConns(), s.outstanding.Load())
 	fmt.Fprintf(w, "Zxid: 0x%x\nMode: %s\nNode count: %d\n", zxid, s.cfg.Mode(), nodes)
