@@ -231,6 +231,10 @@ func (c *conn) handle(frame []byte, now time.Duration) bool {
 	}
 	known := isRead(op)
 	c.mu.Lock()
+	if c.finished { // its session is over: nothing more is said, even if this was sooner than the writer
+		c.mu.Unlock()
+		return false
+	}
 	if c.queue.len() > 0 {
 		c.enqueueLocked(waiting{xid: xid, op: op, read: true, start: now, body: append([]byte(nil), body...), auth: c.auth})
 		c.mu.Unlock()

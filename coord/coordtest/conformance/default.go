@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"ottla/coord/wire"
 )
@@ -95,6 +96,10 @@ func freshNodes(e *Env) {
 	if data := d.Buffer(); data == nil || len(data) != 0 {
 		e.Errorf("/zookeeper/quota has data %v", data)
 	}
+	// Anybody may make nodes there. No other check does, since this one wants none to have been made.
+	n := "/zookeeper/" + strings.TrimPrefix(e.Path(""), "/")
+	c.Create(n, "", 0)
+	c.OK(wire.OpDelete, PathInt(n, -1))
 }
 
 // deleteContainer is for the server's own use. ZooKeeper 3.9 runs it for any client, without looking at rights: a hole that we do not

@@ -3,7 +3,6 @@ package conformance
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	"ottla/coord/wire"
 )
@@ -252,9 +251,6 @@ func specialNodes(e *Env) {
 	}
 	c.Fails(wire.CodeNoAuth, wire.OpSetData, SetData("/zookeeper/config", nil, -1))
 	c.Fails(wire.CodeReconfigDisabled, wire.OpReconfig, bytes.Repeat([]byte{0, 0, 0, 0}, 5))
-	n := "/zookeeper/" + strings.TrimPrefix(e.Path(""), "/")
-	c.Create(n, "", 0)
-	c.OK(wire.OpDelete, PathInt(n, -1))
 }
 
 func versions(e *Env) {
