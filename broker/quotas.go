@@ -12,7 +12,10 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ottla/broker/api"
+	"ottla/broker/auth"
 	"ottla/broker/quota"
+	quotaadmin "ottla/broker/quota/admin"
 	"ottla/broker/znode"
 )
 
@@ -121,4 +124,19 @@ func resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 		addrs[i] = addrs[i].Unmap()
 	}
 	return addrs, nil
+}
+
+// register adds the APIs that alter and describe the settings of users, clients and addresses.
+func (q *quotas) register(reg *api.Registry, s *Server) {
+	var altering sync.Mutex
+	quotaadmin.Register(reg, quotaadmin.Config{
+		Entities: func(ctx context.Context) (quotaadmin.Entities, error) { return s.zk.Session(ctx) },
+		Resolves: func(ctx context.Context, host string) bool { _, err := resolve(ctx, host); return err == nil },
+		Altering: &altering, Log: q.log,
+	})
+	auth.RegisterSCRAM(reg, auth.Config{
+		Entities:     func(ctx context.Context) (auth.Entities, error) { return s.zk.Session(ctx) },
+		IsController: func() bool { return s.controller.IsActive() },
+		Altering:     &altering, Log: q.log,
+	})
 }

@@ -338,6 +338,7 @@ func (s *Server) handlers(reg *api.Registry) {
 	s.ids.Register(reg)
 	s.dirs.Register(reg, s.logLag)
 	auth.RegisterNone(reg)
+	s.quotas.register(reg, s)
 	s.admin.Register(reg)
 	admin.Register(reg, admin.Config{Store: s.config, HasTopic: s.hasTopic, Entities: s.entities, Loggers: admin.NewRootLogger(), Log: s.log})
 	api.RegisterVersions(reg, s.features.Epoch)

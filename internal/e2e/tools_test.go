@@ -140,8 +140,7 @@ var laterAPIs = map[string]string{
 	"AlterPartition":              "replication",
 	"AlterPartitionReassignments": "reassignment", "AlterReplicaLogDirs": "reassignment",
 	"AddPartitionsToTxn": "transactions", "AddOffsetsToTxn": "transactions", "EndTxn": "transactions", "WriteTxnMarkers": "transactions", "TxnOffsetCommit": "transactions",
-	"SaslHandshake": "SASL", "SaslAuthenticate": "SASL", "DescribeUserScramCredentials": "SASL", "AlterUserScramCredentials": "SASL",
-	"DescribeClientQuotas": "quotas", "AlterClientQuotas": "quotas",
+	"SaslHandshake": "SASL", "SaslAuthenticate": "SASL",
 }
 
 // apiVersions compares what kafka-broker-api-versions of 3.9 says of us with what it said of Apache Kafka 3.9.
