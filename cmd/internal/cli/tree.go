@@ -48,6 +48,7 @@ func init() { // kafka-run-class looks the others up
 		"kafka-transactions":        cluster.KafkaTransactions,
 		"kafka-verifiable-consumer": perf.KafkaVerifiableConsumer,
 		"kafka-verifiable-producer": perf.KafkaVerifiableProducer,
+		"zkCli":                     zk.CLI,
 		"zookeeper-server-start":    serve.ZooKeeperServerStart,
 		"zookeeper-server-stop":     serve.ZooKeeperServerStop,
 		"zookeeper-shell":           zk.Shell,

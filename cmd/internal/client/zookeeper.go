@@ -47,8 +47,11 @@ type Tree struct {
 	state   zk.State
 	refused error // the latest failure to connect
 	failed  int   // attempts to connect that failed, since the last that did not
-	latest  net.Conn
+	latest  *raw
 	closed  bool
+
+	lasting   map[string]int32 // paths with watches that stay, and their mode
+	listeners []*func(Event)
 }
 
 // Open makes a session. Unless a server refuses the connection at once, it waits for the timeout.
@@ -64,7 +67,7 @@ func (z *ZooKeeper) Open(ctx context.Context) (*Tree, error) {
 	if limit <= 0 {
 		limit = 10 * time.Second
 	}
-	t := &Tree{root: chroot, changed: make(chan struct{})}
+	t := &Tree{root: chroot, changed: make(chan struct{}), lasting: map[string]int32{}}
 	conn, events, err := zk.Connect(servers, session, zk.WithLogger(silent{}), zk.WithLogInfo(false), zk.WithMaxConnBufferSize(64<<20), zk.WithDialer(t.dial))
 	if err != nil {
 		return nil, unreachable("ZooKeeper", z.Connect, "--zookeeper", err)
@@ -74,6 +77,9 @@ func (z *ZooKeeper) Open(ctx context.Context) (*Tree, error) {
 		for ev := range events {
 			if ev.Type == zk.EventSession {
 				t.set(ev.State)
+				if ev.State == zk.StateHasSession {
+					t.watchAgain()
+				}
 			}
 		}
 	})
@@ -111,7 +117,8 @@ func (t *Tree) dial(network, address string, timeout time.Duration) (net.Conn, e
 	}
 	t.refused, t.failed = err, t.failed+1
 	if err == nil {
-		t.failed, t.latest = 0, c
+		t.failed, t.latest = 0, newRaw(c, nil, t.heard)
+		c = t.latest
 	}
 	t.tellLocked()
 	return c, err

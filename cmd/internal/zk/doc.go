@@ -1,7 +1,7 @@
-// Package zk has `ottla zk` and zookeeper-shell.
+// Package zk has `ottla zk`, zookeeper-shell and zkCli.
 //
-// `ottla zk` speaks as our other commands do. zookeeper-shell prints what ZooKeeper's own command-line client prints, to the
-// letter as far as scripts look at it: peer_test.go compares them on the same server.
+// `ottla zk` speaks as our other commands do. zkCli prints what the command-line client of ZooKeeper 3.9 prints, and zookeeper-shell
+// what Kafka's copy of that of 3.8 prints, to the letter as far as scripts look at it: tests of internal/e2e compare them.
 //
 // `ottla zk lock` follows the lock recipe that all ZooKeeper libraries share:
 //

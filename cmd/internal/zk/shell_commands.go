@@ -6,28 +6,75 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
+
+	"ottla/cmd/internal/client"
+	"ottla/coord/wire"
 )
 
-// help lists the commands there are, with their options, in the form of ZooKeeper's client.
-var help = []string{
-	"addauth scheme auth",
-	"close ",
-	"create [-s] [-e] [-c] [-t ttl] path [data] [acl]",
-	"delete [-v version] path",
-	"deleteall path",
-	"get [-s] [-w] path",
-	"getAcl [-s] path",
-	"history ",
-	"ls [-s] [-w] [-R] path",
-	"quit ",
-	"set [-s] [-v version] path data",
-	"setAcl [-s] [-v version] path acl",
-	"stat [-w] path",
-	"sync path",
-	"version ",
+// shellCommand is a command of ZooKeeper's client.
+type shellCommand struct {
+	usage   string // behind its name
+	flags   string // options without a value, separated by blanks
+	valued  string // options with one
+	needs   int    // arguments without which the usage is the answer
+	one     bool   // its options exclude each other
+	offline bool   // works without a session
+	run     func(s *shell, w *words) error
+}
+
+const (
+	optionsOfGet = "\n -b   Output data in base64 format\n -s   Print znode stats additionally\n -w   Watch for changes on the znode\n -x   Output data in hexdump format\n"
+	optionsOfSet = "\n -b         Supply data in base64 format\n -s         Print znode stats additionally\n -v <arg>   Set with an expected version\n"
+)
+
+var commands map[string]*shellCommand
+
+func init() { // redo looks commands up
+	commands = map[string]*shellCommand{
+		"addauth":              {"scheme auth", "", "", 1, false, false, (*shell).addAuth},
+		"addWatch":             {"[-m mode] path # optional mode is one of [PERSISTENT, PERSISTENT_RECURSIVE] - default is PERSISTENT_RECURSIVE", "", "m", 1, false, false, (*shell).addWatch},
+		"close":                {"", "", "", 0, false, false, (*shell).closeSession},
+		"config":               {"[-c] [-w] [-s]", "c w s", "", 0, false, false, (*shell).config},
+		"connect":              {"host:port", "", "", 0, false, true, (*shell).reconnect},
+		"create":               {"[-s] [-e] [-c] [-t ttl] path [data] [acl]", "s e c", "t", 1, false, false, (*shell).create},
+		"delete":               {"[-v version] path", "", "v", 1, false, false, (*shell).delete},
+		"deleteall":            {"path [-b batch size]", "", "b", 1, false, false, (*shell).deleteAll},
+		"delquota":             {"[-n|-b|-N|-B] path", "n b N B", "", 1, true, false, (*shell).deleteQuota},
+		"get":                  {"[-s] [-w] [-b] [-x] path", "s w b x", "", 1, false, false, (*shell).get},
+		"getAcl":               {"[-s] path", "s", "", 1, false, false, (*shell).getACL},
+		"getAllChildrenNumber": {"path", "", "", 1, false, false, (*shell).countBelow},
+		"getEphemerals":        {"path", "", "", 0, false, false, (*shell).ephemerals},
+		"history":              {"", "", "", 0, false, true, (*shell).showHistory},
+		"listquota":            {"path", "", "", 1, false, false, (*shell).listQuota},
+		"ls":                   {"[-s] [-w] [-R] path", "s w R", "", 1, false, false, (*shell).ls},
+		"printwatches":         {"on|off", "", "", 0, false, true, (*shell).printWatches},
+		"quit":                 {"", "", "", 0, false, true, func(*shell, *words) error { return nil }}, // the loop ends it
+		"reconfig": {
+			"[-s] [-v version] [[-file path] | [-members serverID=host:port1:port2;port3[,...]*]] | [-add serverId=host:port1:port2;port3[,...]]* [-remove serverId[,...]*]",
+			"s", "v file members add remove", 0, false, false, (*shell).reconfig,
+		},
+		"redo":          {"cmdno", "", "", 0, false, true, (*shell).redo},
+		"removewatches": {"path [-c|-d|-a] [-l]", "c d p r a l", "", 1, false, false, (*shell).removeWatches},
+		"set":           {"path data [-s] [-v version] [-b]", "s b", "v", 2, false, false, (*shell).set},
+		"setAcl":        {"[-s] [-v version] [-R] path acl", "s R", "v", 2, false, false, (*shell).setACL},
+		"setquota":      {"-n|-b|-N|-B val path", "", "n b N B", 1, true, false, (*shell).setQuota},
+		"stat":          {"[-w] path", "w", "", 1, false, false, (*shell).stat},
+		"sync":          {"path", "", "", 1, false, false, (*shell).sync},
+		"version":       {"", "", "", 0, false, false, (*shell).version},
+		"whoami":        {"", "", "", 0, false, false, (*shell).whoAmI},
+	}
+}
+
+// help lists the commands there are, in the form of ZooKeeper's client.
+func help() (lines []string) {
+	for name, c := range commands {
+		lines = append(lines, name+" "+c.usage)
+	}
+	slices.Sort(lines)
+	return lines
 }
 
 // unknownCommand is a command that there is not.
@@ -42,21 +89,34 @@ type words struct {
 	rest  []string
 }
 
-// parse separates options from arguments: flags and valued list the letters that the command knows.
-func parse(args []string, flags, valued string) (*words, error) {
+const parser = "org.apache.commons.cli." // whose exceptions name themselves
+
+// parse separates options from arguments, as ZooKeeper's client does: in any order, flags also together.
+func parse(args []string, c *shellCommand) (*words, error) {
 	w := &words{flags: map[string]bool{}, value: map[string]string{}}
+	flags, valued := strings.Fields(c.flags), strings.Fields(c.valued)
+	chosen := "" // of options that exclude each other
 	for i := 0; i < len(args); i++ {
 		a := args[i]
+		name := strings.TrimPrefix(a, "-")
 		switch {
-		case len(a) != 2 || a[0] != '-':
+		case name == a || name == "":
 			w.rest = append(w.rest, a)
-		case strings.Contains(flags, a[1:]):
-			w.flags[a[1:]] = true
-		case strings.Contains(valued, a[1:]) && i+1 < len(args):
-			i++
-			w.value[a[1:]] = args[i]
+		case c.one && chosen != "" && chosen != name && slices.Contains(append(flags, valued...), name):
+			return nil, fmt.Errorf("%sAlreadySelectedException: The option '%s' was specified but an option from this group has already been selected: '%s'", parser, name, chosen)
+		case slices.Contains(flags, name):
+			w.flags[name], chosen = true, name
+		case slices.Contains(valued, name):
+			if i++; i == len(args) {
+				return nil, errors.New(parser + "MissingArgumentException: Missing argument for option: " + name)
+			}
+			w.value[name], chosen = args[i], name
+		case len(name) > 1 && strings.Trim(name, strings.Join(flags, "")) == "":
+			for _, r := range name {
+				w.flags[string(r)] = true
+			}
 		default:
-			return nil, fmt.Errorf("Unrecognized option: %s", a)
+			return nil, errors.New(parser + "UnrecognizedOptionException: Unrecognized option: " + a)
 		}
 	}
 	return w, nil
@@ -74,277 +134,227 @@ func (w *words) version() (int32, error) {
 	return int32(n), nil
 }
 
-// command is one that works on a path.
-type command struct {
-	flags, valued string
-	needs         int // arguments
-	run           func(s *shell, w *words, path, at string) error
-}
-
-var commands = map[string]command{
-	"ls":        {"swR", "", 1, (*shell).ls},
-	"ls2":       {"w", "", 1, (*shell).ls2},
-	"get":       {"sw", "", 1, (*shell).get},
-	"stat":      {"w", "", 1, (*shell).stat},
-	"create":    {"sec", "t", 1, (*shell).create},
-	"set":       {"s", "v", 2, (*shell).set},
-	"delete":    {"", "v", 1, (*shell).delete},
-	"deleteall": {"", "b", 1, (*shell).deleteAll},
-	"rmr":       {"", "", 1, (*shell).deleteAll},
-	"getAcl":    {"s", "", 1, (*shell).getACL},
-	"setAcl":    {"s", "v", 2, (*shell).setACL},
-	"sync":      {"", "", 1, (*shell).sync},
-}
-
 // execute runs one command. The error's text is what ZooKeeper's client prints.
 func (s *shell) execute(args []string) error {
 	name := args[0]
-	switch name {
-	case "help":
-		return unknownCommand("help")
-	case "history":
-		for i, l := range s.history[max(0, len(s.history)-11):] {
-			s.print("%d - %s\n", max(0, len(s.history)-11)+i, l)
-		}
-		return nil
-	case "close", "quit":
-		return nil
-	case "version":
-		s.print("ZooKeeper CLI version: 3.9 (ottla)\n")
-		return nil
-	case "addauth":
-		if len(args) < 2 {
-			return errors.New("addauth scheme auth")
-		}
-		return s.t.AddAuth(args[1], []byte(strings.Join(args[2:], " ")))
-	}
 	c, ok := commands[name]
 	if !ok {
 		return unknownCommand(name)
 	}
-	w, err := parse(args[1:], c.flags, c.valued)
+	if s.t == nil && !c.offline {
+		s.print("Not connected\n")
+		return nil
+	}
+	w, err := parse(args[1:], c)
 	if err != nil {
 		return err
 	}
 	if len(w.rest) < c.needs {
-		for _, h := range help {
-			if strings.HasPrefix(h, name+" ") {
-				return errors.New(h)
-			}
+		usage := name + " " + c.usage
+		switch {
+		case !s.zxids:
+		case name == "get":
+			usage += optionsOfGet
+		case name == "set":
+			usage += optionsOfSet
 		}
-		return errors.New(name + " path")
+		return errors.New(usage)
 	}
+	return c.run(s, w)
+}
+
+// on runs f for the path that is a command's first argument.
+func (s *shell) on(w *words, f func(path, at string) error) error {
 	path := w.rest[0]
-	if !strings.HasPrefix(path, "/") {
-		return errors.New("Path must start with / character")
-	}
-	if len(path) > 1 && strings.HasSuffix(path, "/") && name != "create" {
-		return errors.New("Path must not end with / character")
+	if fault := pathFault(path); fault != "" {
+		return errors.New(fault)
 	}
 	at, err := s.t.At(path)
 	if err != nil {
 		return err
 	}
-	if strings.HasSuffix(path, "/") && at != "/" {
-		at += "/" // for a sequential node without a name of its own
-	}
-	return explainShell(c.run(s, w, path, at), path)
+	return s.explain(f(path, at), path)
 }
 
-// explainShell is an error of ZooKeeper in the words of its client.
-func explainShell(err error, path string) error {
-	texts := map[error]string{
-		zk.ErrNoNode: "Node does not exist: %s", zk.ErrNodeExists: "Node already exists: %s", zk.ErrNotEmpty: "Node not empty: %s",
-		zk.ErrNoChildrenForEphemerals: "Ephemerals cannot have children: %s", zk.ErrBadVersion: "version No is not valid : %s",
-		zk.ErrNoAuth: "Insufficient permission : %s", zk.ErrInvalidACL: "Acl is not valid : %s",
-		zk.ErrConnectionClosed: "KeeperErrorCode = ConnectionLoss for %s", zk.ErrNoServer: "KeeperErrorCode = ConnectionLoss for %s",
-		zk.ErrSessionExpired: "KeeperErrorCode = Session expired for %s",
+// pathFault is what ZooKeeper's client says of a path that cannot be; "": it can.
+func pathFault(path string) string {
+	switch {
+	case path == "":
+		return "Path length must be > 0"
+	case path[0] != '/':
+		return "Path must start with / character"
+	case path == "/":
+		return ""
+	case strings.HasSuffix(path, "/"):
+		return "Path must not end with / character"
 	}
-	for e, text := range texts {
-		if errors.Is(err, e) {
-			return fmt.Errorf(text, path)
+	why, at, units := "", 0, 0
+	last := '/'
+	for i, r := range path {
+		next, _ := utf8.DecodeRuneInString(path[i+utf8.RuneLen(r):])
+		ends := i+utf8.RuneLen(r) == len(path) || next == '/'
+		before := rune(0)
+		if i >= 2 {
+			before = rune(path[i-2])
 		}
+		switch {
+		case i == 0:
+		case r == 0:
+			why = "null character not allowed"
+		case r == '/' && last == '/':
+			why = "empty node name specified"
+		case r == '.' && ends && (last == '/' || last == '.' && before == '/'):
+			why = "relative paths not allowed"
+		case r < 0x20 || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 && r <= 0xffff || r > 0xffff:
+			why = "invalid character"
+		}
+		if why != "" {
+			at = units
+			break
+		}
+		last = r
+		units++ // Java counts UTF-16 units; what takes two of them is refused
+	}
+	if why == "" {
+		return ""
+	}
+	return fmt.Sprintf("Invalid path string %q caused by %s @%d", path, why, at)
+}
+
+// javaNames are ZooKeeper's codes in the words of its client.
+var javaNames = map[wire.Code]string{
+	wire.CodeRuntimeInconsistency: "RuntimeInconsistency", wire.CodeMarshallingError: "MarshallingError", wire.CodeUnimplemented: "Unimplemented",
+	wire.CodeBadArguments: "BadArguments", wire.CodeNoNode: "NoNode", wire.CodeNoAuth: "NoAuth", wire.CodeBadVersion: "BadVersion",
+	wire.CodeNoChildrenForEphemerals: "NoChildrenForEphemerals", wire.CodeNodeExists: "NodeExists", wire.CodeInvalidACL: "InvalidACL",
+	wire.CodeAuthFailed: "AuthFailed", wire.CodeNotEmpty: "Directory not empty", wire.CodeSessionExpired: "Session expired",
+	wire.CodeSessionMoved: "Session moved", wire.CodeNotReadOnly: "Not a read-only call", wire.CodeNoWatcher: "No such watcher",
+	wire.CodeReconfigDisabled: "Reconfig is disabled", wire.CodeSessionClosedRequireAuth: "Session closed because client failed to authenticate",
+	wire.CodeQuotaExceeded: "Quota has exceeded", wire.CodeThrottledOp: "Op throttled due to high load",
+}
+
+// javaTexts are those that it has a sentence for.
+var javaTexts = map[wire.Code]string{
+	wire.CodeNoNode: "Node does not exist: ", wire.CodeNodeExists: "Node already exists: ", wire.CodeNotEmpty: "Node not empty: ",
+	wire.CodeNoChildrenForEphemerals: "Ephemerals cannot have children: ", wire.CodeBadVersion: "version No is not valid : ",
+	wire.CodeNoAuth: "Insufficient permission : ", wire.CodeInvalidACL: "Acl is not valid : ", wire.CodeBadArguments: "Arguments are not valid : ",
+	wire.CodeQuotaExceeded: "Quota has exceeded : ", wire.CodeNotReadOnly: "Not a read-only call: ",
+}
+
+// explain is an error of ZooKeeper in the words of its client.
+func (s *shell) explain(err error, path string) error {
+	var failed *failedAt
+	if errors.As(err, &failed) {
+		path = s.t.Shown(failed.at)
+	}
+	code, ok := client.CodeOf(err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, zk.ErrConnectionClosed), errors.Is(err, zk.ErrNoServer):
+		return fmt.Errorf("KeeperErrorCode = ConnectionLoss for %s", path)
+	case ok && javaTexts[code] != "":
+		return errors.New(javaTexts[code] + path)
+	case ok:
+		return errors.New(keeperMessage(code, path))
 	}
 	return err
 }
 
-func (s *shell) ls(w *words, path, at string) error {
-	if w.flags["R"] {
-		return s.lsAll(path, at)
+func keeperMessage(code wire.Code, path string) string {
+	m := "KeeperErrorCode = " + javaNames[code]
+	if path != "" {
+		m += " for " + path
 	}
-	var names []string
-	var st *zk.Stat
-	var err error
-	if w.flags["w"] {
-		var events <-chan zk.Event
-		if names, st, events, err = s.t.ChildrenW(at); err == nil {
-			s.watch(events)
-		}
-	} else {
-		names, st, err = s.t.Children(at)
+	return m
+}
+
+// deprecated is the old form "command path something" that stands for an option.
+func (s *shell) deprecated(w *words, old, now string) bool {
+	if len(w.rest) < 2 {
+		return false
 	}
-	if err != nil {
-		return err
-	}
-	slices.Sort(names)
-	s.print("[%s]\n", strings.Join(names, ", "))
-	if w.flags["s"] {
-		s.printStat(st)
+	s.complain("'%s' has been deprecated. Please use '%s' instead.\n", old, now)
+	return true
+}
+
+func (s *shell) showHistory(*words) error {
+	for i, l := range s.history[max(0, len(s.history)-11):] {
+		s.print("%d - %s\n", max(0, len(s.history)-11)+i, l)
 	}
 	return nil
 }
 
-func (s *shell) ls2(w *words, path, at string) error {
-	w.flags["s"] = true
-	return s.ls(w, path, at)
-}
-
-// lsAll lists a node and all below it, level by level.
-func (s *shell) lsAll(path, at string) error {
-	queue := []string{at}
-	for i := 0; i < len(queue); i++ {
-		names, _, err := s.t.Children(queue[i])
-		if errors.Is(err, zk.ErrNoNode) && i > 0 {
-			continue // gone meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		s.print("%s\n", s.t.Shown(queue[i]))
-		slices.Sort(names)
-		for _, n := range names {
-			queue = append(queue, strings.TrimSuffix(queue[i], "/")+"/"+n)
-		}
+func (s *shell) redo(w *words) error {
+	if len(w.rest) == 0 {
+		return nil
 	}
-	return nil
-}
-
-func (s *shell) get(w *words, _, at string) error {
-	var data []byte
-	var st *zk.Stat
-	var err error
-	if w.flags["w"] {
-		var events <-chan zk.Event
-		if data, st, events, err = s.t.GetW(at); err == nil {
-			s.watch(events)
-		}
-	} else {
-		data, st, err = s.t.Get(at)
-	}
+	i, err := strconv.Atoi(w.rest[0])
 	if err != nil {
-		return err
+		return fmt.Errorf("For input string: %q", w.rest[0])
 	}
-	if data == nil {
-		data = []byte("null")
+	if i < 0 || i >= len(s.history)-1 {
+		return errors.New("Command index out of range")
 	}
-	s.print("%s\n", data)
-	if w.flags["s"] {
-		s.printStat(st)
+	again := split(s.history[i])
+	if again[0] == "redo" {
+		return errors.New("No redoing redos")
 	}
-	return nil
+	s.history[len(s.history)-1] = s.history[i]
+	return s.execute(again)
 }
 
-func (s *shell) stat(w *words, _, at string) error {
-	var there bool
-	var st *zk.Stat
-	var err error
-	if w.flags["w"] {
-		var events <-chan zk.Event
-		if there, st, events, err = s.t.ExistsW(at); err == nil {
-			s.watch(events)
-		}
-	} else {
-		there, st, err = s.t.Exists(at)
-	}
-	if err == nil && !there {
-		err = zk.ErrNoNode
-	}
-	if err == nil {
-		s.printStat(st)
-	}
-	return err
-}
-
-// printStat prints all there is to say about a node; times are in this machine's zone, as Java prints them.
-func (s *shell) printStat(st *zk.Stat) {
-	at := func(ms int64) string { return time.UnixMilli(ms).Format("Mon Jan 02 15:04:05 MST 2006") }
-	s.print("cZxid = 0x%x\nctime = %s\nmZxid = 0x%x\nmtime = %s\npZxid = 0x%x\ncversion = %d\ndataVersion = %d\naclVersion = %d\nephemeralOwner = 0x%x\ndataLength = %d\nnumChildren = %d\n",
-		uint64(st.Czxid), at(st.Ctime), uint64(st.Mzxid), at(st.Mtime), uint64(st.Pzxid), st.Cversion, st.Version, st.Aversion, uint64(st.EphemeralOwner), st.DataLength, st.NumChildren)
-}
-
-func (s *shell) create(w *words, _, at string) error {
-	var data []byte
-	acl := open
-	if len(w.rest) > 1 {
-		data = []byte(w.rest[1])
-	}
-	if len(w.rest) > 2 {
-		var err error
-		if acl, err = parseACL(w.rest[2]); err != nil {
-			return err
-		}
-	}
-	made, err := "", error(nil)
-	flags := int32(0)
-	if w.flags["s"] {
-		flags |= zk.FlagSequence
-	}
-	switch ttl := w.value["t"]; {
-	case w.flags["c"] && (flags != 0 || w.flags["e"] || ttl != ""):
-		return errors.New("-c cannot be combined with -s or -e. Containers cannot be ephemeral or sequential.")
-	case w.flags["c"]:
-		made, err = s.t.CreateContainer(at, data, zk.FlagContainer, acl)
-	case ttl != "":
-		ms, perr := strconv.ParseInt(ttl, 10, 64)
-		if perr != nil || w.flags["e"] {
-			return errors.New("-t argument must be a long value, and cannot be combined with -e")
-		}
-		kind := int32(zk.FlagTTL)
-		if w.flags["s"] {
-			kind = zk.FlagPersistentSequentialWithTTL
-		}
-		made, err = s.t.CreateTTL(at, data, kind, acl, time.Duration(ms)*time.Millisecond)
-	default:
-		if w.flags["e"] {
-			flags |= zk.FlagEphemeral
-		}
-		made, err = s.t.Create(at, data, flags, acl)
-	}
-	if err != nil {
-		return err
-	}
+func (s *shell) printWatches(w *words) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fmt.Fprintln(s.errs, "Created "+s.t.Shown(made)) // there, as ZooKeeper's client does
+	if len(w.rest) > 0 {
+		s.quiet = w.rest[0] != "on"
+		return nil
+	}
+	state := "on"
+	if s.quiet {
+		state = "off"
+	}
+	fmt.Fprintf(s.out, "printwatches is %s\n", state)
 	return nil
 }
 
-func (s *shell) set(w *words, _, at string) error {
-	v, err := w.version()
-	if err != nil {
-		return err
-	}
-	st, err := s.t.Set(at, []byte(w.rest[1]), v)
-	if err == nil && w.flags["s"] {
-		s.printStat(st)
-	}
-	return err
+func (s *shell) closeSession(*words) error {
+	s.event("Closed", "None", "null", -1)
+	s.close()
+	return nil
 }
 
-func (s *shell) delete(w *words, _, at string) error {
-	v, err := w.version()
-	if err != nil {
-		return err
+func (s *shell) reconnect(w *words) error {
+	if s.t != nil {
+		s.event("Closed", "None", "null", -1)
 	}
-	return s.t.Delete(at, v)
+	if len(w.rest) > 0 {
+		return s.connect(w.rest[0])
+	}
+	return s.connect(s.z.Connect)
 }
 
-func (s *shell) deleteAll(_ *words, _, at string) error { return deleteAll(s.t, at) }
+func (s *shell) version(*words) error {
+	s.print("ZooKeeper CLI version: 3.9 (ottla)\n")
+	return nil
+}
 
-func (s *shell) sync(_ *words, _, at string) error {
-	_, err := s.t.Sync(at)
-	if err == nil {
-		s.print("Sync is OK\n")
+func (s *shell) addAuth(w *words) error {
+	auth := []byte(nil)
+	if len(w.rest) > 1 {
+		auth = []byte(w.rest[1])
 	}
-	return err
+	return s.explain(s.t.AddAuth(w.rest[0], auth), "")
+}
+
+func (s *shell) whoAmI(*words) error {
+	who, err := s.t.WhoAmI(s.ctx)
+	if err != nil {
+		return s.explain(err, "")
+	}
+	s.print("Auth scheme: User\n")
+	for _, i := range who {
+		s.print("%s: %s\n", i.Scheme, i.User)
+	}
+	return nil
 }

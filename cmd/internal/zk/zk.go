@@ -203,7 +203,7 @@ func create() *cobra.Command {
 					return err
 				}
 			}
-			made, err := makeNode(t, at, data, sequential, container, ttl)
+			made, err := makeNode(t, at, data, kindOf{sequential: sequential, container: container, ttl: ttl}, open)
 			if err == nil {
 				fmt.Fprintln(cmd.OutOrStdout(), t.Shown(made))
 			}
@@ -213,19 +213,30 @@ func create() *cobra.Command {
 	return cmd
 }
 
+// kindOf is what a new node is to be.
+type kindOf struct {
+	sequential, ephemeral, container bool
+	ttl                              time.Duration // 0: none
+}
+
 // makeNode makes a node of any kind.
-func makeNode(t *client.Tree, at string, data []byte, sequential, container bool, ttl time.Duration) (string, error) {
-	switch {
-	case container:
-		return t.CreateContainer(at, data, zk.FlagContainer, open)
-	case ttl > 0 && sequential:
-		return t.CreateTTL(at, data, zk.FlagPersistentSequentialWithTTL, open, ttl)
-	case ttl > 0:
-		return t.CreateTTL(at, data, zk.FlagTTL, open, ttl)
-	case sequential:
-		return t.Create(at, data, zk.FlagSequence, open)
+func makeNode(t *client.Tree, at string, data []byte, k kindOf, acl []zk.ACL) (string, error) {
+	flags := int32(0)
+	if k.sequential {
+		flags |= zk.FlagSequence
 	}
-	return t.Create(at, data, 0, open)
+	if k.ephemeral {
+		flags |= zk.FlagEphemeral
+	}
+	switch {
+	case k.container:
+		return t.CreateContainer(at, data, zk.FlagContainer, acl)
+	case k.ttl > 0 && k.sequential:
+		return t.CreateTTL(at, data, zk.FlagPersistentSequentialWithTTL, acl, k.ttl)
+	case k.ttl > 0:
+		return t.CreateTTL(at, data, zk.FlagTTL, acl, k.ttl)
+	}
+	return t.Create(at, data, flags, acl)
 }
 
 // makeAbove makes the nodes above a path that are missing.
@@ -272,29 +283,12 @@ func remove() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return with(cmd, &z, args[0], func(t *client.Tree, at string) error {
 			if recursive {
-				return deleteAll(t, at)
+				return deleteAll(t, at, batchMax)
 			}
 			return t.Delete(at, version)
 		})
 	}
 	return cmd
-}
-
-// deleteAll deletes a node and all below it, the deepest first. Nodes that vanish meanwhile are fine.
-func deleteAll(t *client.Tree, at string) error {
-	if at == "/" {
-		return fmt.Errorf("the root cannot be deleted")
-	}
-	names, _, err := t.Children(at)
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		if err := deleteAll(t, at+"/"+n); err != nil && !errors.Is(err, zk.ErrNoNode) {
-			return err
-		}
-	}
-	return t.Delete(at, -1)
 }
 
 func stat() *cobra.Command {

@@ -172,7 +172,7 @@ func TestWatch(t *testing.T) {
 	watched(1)
 	step(func() error { _, err := tree.Set("/w", []byte("2"), -1); return err })
 	watched(1)
-	step(func() error { return deleteAll(tree, "/w") })
+	step(func() error { return deleteAll(tree, "/w", 0) })
 	watched(1)
 	step(func() error { _, err := tree.Create("/w", []byte("3"), 0, open); return err })
 	r = <-data
