@@ -33,7 +33,7 @@ func OpenOffline(dir, logDir string) (*Offline, error) {
 	if _, err := os.Stat(filepath.Join(dir, "meta")); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s holds no data of a coordinator: there is no file meta in it", dir)
 	}
-	s, err := store.Open(store.Options{Dir: dir, LogDir: logDir, FS: seam.View(seam.OS), Checkpoints: store.OpenBolt(filepath.Join(dir, "state.db")), Logger: zerolog.Nop()})
+	s, err := store.Open(store.Options{Dir: dir, LogDir: logDir, FS: seam.View(seam.OS), Checkpoints: store.OpenBoltIn(seam.View(seam.OS), filepath.Join(dir, "state.db")), Logger: zerolog.Nop()})
 	if err != nil {
 		return nil, err
 	}

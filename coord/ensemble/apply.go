@@ -105,8 +105,21 @@ func (a *applier) entry(ent *pb.Entry) error {
 	if term >= a.opensTerm && a.opensTerm != 0 {
 		a.opensTerm = 0
 		close(a.e.ready)
+		a.mergeLast()
 	}
 	return nil
+}
+
+// mergeLast brings into the checkpoint what an earlier life left beside it. The next checkpoint waits for it.
+func (a *applier) mergeLast() {
+	running := make(chan struct{})
+	a.running = running
+	a.checkpoints.Go(func() {
+		defer close(running)
+		if err := a.e.cfg.Store.Merge(a.e.closing); err != nil {
+			a.e.fail(fmt.Errorf("merge of the last checkpoint: %w", err))
+		}
+	})
 }
 
 // due reports whether a checkpoint should begin.
@@ -175,6 +188,9 @@ func (a *applier) commit(h store.Header, snap Snapshot) error {
 			s.CheckpointMin = took
 		}
 	})
+	if err := a.e.cfg.Store.Merge(a.e.closing); err != nil {
+		return err
+	}
 	a.e.cfg.Logger.Debug().Uint64("index", h.Index).Dur("took", took).Msg("checkpoint")
 	return nil
 }

@@ -60,6 +60,7 @@ type Ensemble struct {
 	stopping bool
 	err      error
 	failed   chan struct{} // closed with err set
+	closing  chan struct{} // closed when Close has begun, or with failed
 	stats    Stats
 
 	ready     chan struct{} // closed when everything from earlier lives is applied
@@ -93,7 +94,7 @@ func New(cfg Config) (*Ensemble, error) {
 	}
 	e := &Ensemble{
 		cfg: cfg, queue: newQueue(cfg.PendingBytes), wake: make(chan struct{}, 1),
-		failed: make(chan struct{}), ready: make(chan struct{}), applyDone: make(chan struct{}), done: make(chan struct{}),
+		failed: make(chan struct{}), closing: make(chan struct{}), ready: make(chan struct{}), applyDone: make(chan struct{}), done: make(chan struct{}),
 		storage: &storage{log: log, conf: conf}, hs: log.HardState(), appliedTo: h.Index,
 	}
 	applyc := make(chan *pb.Message, 16)
@@ -197,6 +198,9 @@ func (e *Ensemble) fail(err error) {
 	if e.err == nil {
 		e.err = err
 		close(e.failed)
+		if !e.stopping {
+			close(e.closing)
+		}
 	}
 	e.mu.Unlock()
 	e.queue.close()
@@ -208,6 +212,9 @@ func (e *Ensemble) fail(err error) {
 func (e *Ensemble) Close() error {
 	e.queue.close()
 	e.mu.Lock()
+	if !e.stopping && e.err == nil {
+		close(e.closing)
+	}
 	e.stopping = true
 	e.mu.Unlock()
 	e.nudge()

@@ -28,7 +28,7 @@ type Machine interface {
 type Snapshot struct {
 	// Meta goes into store.Header.Meta.
 	Meta []byte
-	// Changes yields every changed record once; sorted by bucket and key is fastest. A record need only be valid until the next
+	// Changes yields every changed record once; sorted by bucket and key. A record need only be valid until the next
 	// one is asked for.
 	Changes iter.Seq[store.Record]
 }

@@ -31,7 +31,14 @@ import (
 //
 // in little-endian, so that a page which bbolt lost or mixed up is noticed at load. Keys longer than bbolt takes are in a
 // bucket "long" beside the others, under bucket, 0 and the SHA-256 of the key; their value begins with length u32 and key.
-func OpenBolt(path string) Checkpoints { return &bolt{path: path} }
+//
+// Changes to it go through a file delta beside it, see layered.
+func OpenBolt(path string) Checkpoints { return OpenBoltIn(seam.OS, path) }
+
+// OpenBoltIn is OpenBolt with the delta in a file system of the caller's.
+func OpenBoltIn(fsys seam.FS, path string) Checkpoints {
+	return newLayered(fsys, filepath.Join(filepath.Dir(path), "delta"), &bolt{path: path})
+}
 
 type bolt struct{ path string }
 
@@ -187,16 +194,17 @@ func loadBucket(tx *bbolt.Tx, bk *bbolt.Bucket, name string, t *totals, yield fu
 
 func (b *bolt) tmp() string { return b.path + ".tmp" }
 
-// Commit implements Checkpoints.
-func (b *bolt) Commit(h Header, changes iter.Seq[Record]) error {
+func (b *bolt) exists() (bool, error) {
 	_, err := os.Stat(b.path)
-	switch {
-	case err == nil:
-		return b.update(h, changes)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	// The file appears under its name when it is whole. Until then it can be written in as many steps as is good for memory.
+	return err == nil, err
+}
+
+// Commit implements Checkpoints, for the first time: the file appears under its name when it is whole. Until then it can be written in as many
+// steps as is good for memory.
+func (b *bolt) Commit(h Header, changes iter.Seq[Record]) error {
 	if err := os.Remove(b.tmp()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -209,23 +217,28 @@ func (b *bolt) Commit(h Header, changes iter.Seq[Record]) error {
 	return seam.OS.SyncDir(filepath.Dir(b.path))
 }
 
-// update applies the changes in one transaction.
-func (b *bolt) update(h Header, changes iter.Seq[Record]) error {
+// update implements base.
+func (b *bolt) update(fn func(apply func(h *Header, changes []Record) error) error) error {
 	db, err := b.open(b.path, false)
 	if err != nil {
 		return err
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		w, err := newBoltWriter(tx)
-		if err != nil {
-			return err
-		}
-		for r := range changes {
-			if err := w.put(r); err != nil {
+	err = fn(func(h *Header, changes []Record) error {
+		return db.Update(func(tx *bbolt.Tx) error {
+			w, err := newBoltWriter(tx)
+			if err != nil {
 				return err
 			}
-		}
-		return w.finish(h)
+			for _, r := range changes {
+				if err := w.put(r); err != nil {
+					return err
+				}
+			}
+			if h == nil {
+				return w.finish(w.header)
+			}
+			return w.finish(*h)
+		})
 	})
 	return errors.Join(err, db.Close())
 }
@@ -283,6 +296,7 @@ type boltWriter struct {
 	long    *bbolt.Bucket
 	buckets map[string]*bbolt.Bucket
 	fill    float64 // of pages, if not 0
+	header  Header  // that is there
 	totals
 }
 
@@ -296,7 +310,7 @@ func newBoltWriter(tx *bbolt.Tx) (*boltWriter, error) {
 		return nil, err
 	}
 	if tx.Bucket([]byte(bucketCheck)) != nil {
-		if _, w.totals, err = readCheckpoint(tx); err != nil {
+		if w.header, w.totals, err = readCheckpoint(tx); err != nil {
 			return nil, err
 		}
 	}

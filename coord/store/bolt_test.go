@@ -6,6 +6,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +14,13 @@ import (
 	"pgregory.net/rapid"
 )
 
+// records puts them in the order in which a Commit wants them; the last one of a key counts.
 func records(list ...Record) iter.Seq[Record] {
+	slices.Reverse(list)
+	slices.SortStableFunc(list, func(a, b Record) int {
+		return slices.Compare([]string{a.Bucket, string(a.Key)}, []string{b.Bucket, string(b.Key)})
+	})
+	list = slices.CompactFunc(list, func(a, b Record) bool { return a.Bucket == b.Bucket && string(a.Key) == string(b.Key) })
 	return func(yield func(Record) bool) {
 		for _, r := range list {
 			if !yield(r) {
@@ -173,7 +180,11 @@ func TestBoltIsAMap(t *testing.T) {
 	n := 0
 	rapid.Check(t, func(t *rapid.T) {
 		n++
-		c := OpenBolt(filepath.Join(base, fmt.Sprint(n)))
+		dir := filepath.Join(base, fmt.Sprint(n))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		c := OpenBolt(filepath.Join(dir, "state.db")).(*layered)
 		model := map[string]string{}
 		key := rapid.Custom(func(t *rapid.T) string {
 			k := rapid.StringMatching("[ab]{1,3}").Draw(t, "key")
@@ -197,6 +208,14 @@ func TestBoltIsAMap(t *testing.T) {
 			}
 			if err := c.Commit(Header{Index: uint64(i + 1)}, records(list...)); err != nil {
 				t.Fatal(err)
+			}
+			switch rapid.IntRange(0, 2).Draw(t, "then") {
+			case 1: // merge at once, not by the next commit
+				if err := c.Merge(nil, 0); err != nil {
+					t.Fatal(err)
+				}
+			case 2: // another life
+				c = OpenBolt(filepath.Join(dir, "state.db")).(*layered)
 			}
 		}
 		var last string

@@ -31,7 +31,7 @@ type Checkpoints interface {
 	// records means that the checkpoint cannot be read, and ends them; fn returns it. What Load gives out is durable, also if
 	// the process that committed it died while it did: the log behind it is removed on the strength of it.
 	Load(fn LoadFunc) error
-	// Commit applies the changes and sets the header; it returns once both are durable. The slices of a record may be reused
+	// Commit applies the changes, which come in the order of Load and each key once, and sets the header; it returns once both are durable. The slices of a record may be reused
 	// by the iterator after the next one was asked for.
 	Commit(h Header, changes iter.Seq[Record]) error
 	Close() error

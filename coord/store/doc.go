@@ -5,9 +5,9 @@
 //
 // coord/ensemble hands a group of entries to Log.Append: one write at the end of the active segment and one fdatasync, after
 // which the entries are committed (in a group of one), applied and acknowledged. Nothing is acknowledged before that fdatasync.
-// When enough log lies behind the last checkpoint, what has changed since goes into Checkpoints.Commit, one bbolt
-// transaction with the log index in it, and Log.Compact drops the segments that it covers. A start loads the checkpoint
-// and reads the log behind it.
+// When enough log lies behind the last checkpoint, what has changed since goes into Checkpoints.Commit, a file with the log
+// index in it, and Log.Compact drops the segments that it covers. Then Merge brings the file into state.db, in small transactions
+// with pauses between them. A start loads the checkpoint, the file over state.db if there is one, and reads the log behind it.
 //
 // The package starts no goroutine. Log belongs to one goroutine (the raft loop), Checkpoints to one at a time.
 //
@@ -16,6 +16,7 @@
 //	DIR/lock                    excludes a second server
 //	DIR/meta                    format version, cluster id, member id; text, written once
 //	DIR/state.db                the checkpoint, absent before the first
+//	DIR/delta                   its continuation, until it is merged; a backup takes both, from a stopped coordinator
 //	LOGDIR/log/XXXXXXXXXXXXXXXX.wal   segments, named by their first index in hex; preallocated to 64 MiB, sparse at first
 //
 // A segment is a sequence of records, each beginning at a multiple of 8, followed by zeros. Integers are little-endian:
@@ -58,6 +59,8 @@
 //	             read from the page cache will be shown to clients; sync of its directory, and of the data directory for meta, for
 //	             the same reason
 //	first start  meta: the file, its directory; the directories made for it
+//	checkpoint   delta: the file, then its directory after it was renamed: from then on the log before it may go. A merge needs no order
+//	             but its own: delta goes after the last transaction, and one that comes back is recognised by its index
 //	restart mark sync of the directory after the mark was removed, or it would discard what is written afterwards
 //
 // A failed write or sync is final: the Log refuses everything from then on, since the kernel may report success next time for

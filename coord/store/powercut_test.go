@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,13 +63,41 @@ func (f fileCheckpoints) Commit(h Header, changes iter.Seq[Record]) error {
 		state[string(r.Key)] = string(r.Value)
 	}
 	b := fmt.Appendf(nil, "%d %d\n", h.Index, h.Term)
-	for k, v := range state {
-		b = fmt.Appendf(b, "%s=%s\n", k, v)
+	for _, k := range slices.Sorted(maps.Keys(state)) {
+		b = fmt.Appendf(b, "%s=%s\n", k, state[k])
 	}
 	return fs.WriteFileAtomic(f.fsys, f.dir, f.path(), b)
 }
 
 func (f fileCheckpoints) Close() error { return nil }
+
+func (f fileCheckpoints) exists() (bool, error) {
+	_, err := f.fsys.Stat(f.path())
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// update applies each slice in one step.
+func (f fileCheckpoints) update(fn func(apply func(h *Header, changes []Record) error) error) error {
+	return fn(func(h *Header, changes []Record) error {
+		if h == nil {
+			h = &Header{}
+			if err := f.Load(func(old Header, _ iter.Seq2[Record, error]) error { *h = old; return nil }); err != nil {
+				return err
+			}
+		}
+		return f.Commit(*h, slices.Values(changes))
+	})
+}
+
+// layeredFile merges in so small steps that a power cut hits between them.
+func layeredFile(fsys fs.FS) *layered {
+	l := newLayered(fsys, "/state/delta", fileCheckpoints{fsys, "/state"})
+	l.step = 9
+	return l
+}
 
 // life is one life of a process on the store. What it tells the world is acked and seen: numbers of entries that were
 // acknowledged, and that a client read.
@@ -102,14 +131,14 @@ func (l *life) open() error {
 // load reads what is on disk.
 func (l *life) load() error {
 	var err error
-	l.s, err = Open(Options{Dir: "/data/coord", LogDir: "/logs/coord", FS: l.fsys, Checkpoints: fileCheckpoints{l.fsys, "/state"}, SegmentBytes: 1024, Logger: zerolog.Nop()})
+	l.s, err = Open(Options{Dir: "/data/coord", LogDir: "/logs/coord", FS: l.fsys, Checkpoints: layeredFile(l.fsys), SegmentBytes: 1024, Logger: zerolog.Nop()})
 	if err != nil {
 		return err
 	}
 	err = l.s.Load(func(_ Header, records iter.Seq2[Record, error]) error {
 		return each(records, func(r Record) error {
 			var i int
-			fmt.Sscan(string(r.Key), &i)
+			fmt.Sscanf(string(r.Key), "%d", &i)
 			l.state = append(l.state, make([]string, max(0, i-len(l.state)))...)
 			l.state[i-1] = string(r.Value)
 			return nil
@@ -160,7 +189,7 @@ func (l *life) checkpoint() error {
 	}
 	err = l.s.Commit(Header{Index: n, Term: term}, func(yield func(Record) bool) {
 		for i, d := range l.state {
-			if !yield(Record{"b", fmt.Append(nil, i+1), []byte(d)}) {
+			if !yield(Record{"b", fmt.Appendf(nil, "%04d", i+1), []byte(d)}) {
 				return
 			}
 		}
@@ -168,7 +197,10 @@ func (l *life) checkpoint() error {
 	if err != nil {
 		return err
 	}
-	return l.s.Log().Compact(n)()
+	if err := l.s.Log().Compact(n)(); err != nil {
+		return err
+	}
+	return l.s.Merge(nil)
 }
 
 // run is the recorded workload of one life, numbered so that every life writes something else.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -273,6 +274,17 @@ func (s *Store) Log() *Log { return s.log }
 // Commit makes a checkpoint durable. It may run beside the Log's goroutine, one at a time.
 func (s *Store) Commit(h Header, records iter.Seq[Record]) error {
 	return s.o.Checkpoints.Commit(h, records)
+}
+
+// Merge tidies up behind Commit, with a pause between its steps, and returns when it is done or stop is closed. What Commit made durable does not depend on it.
+// Never beside a Commit.
+func (s *Store) Merge(stop <-chan struct{}) error {
+	if m, ok := s.o.Checkpoints.(interface {
+		Merge(stop <-chan struct{}, pause time.Duration) error
+	}); ok {
+		return m.Merge(stop, mergePause)
+	}
+	return nil
 }
 
 // Close closes the log and gives the directories free.
