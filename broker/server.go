@@ -32,6 +32,7 @@ import (
 	"ottla/broker/txn"
 	"ottla/broker/znode"
 	"ottla/internal/fs"
+	"ottla/internal/loggers"
 )
 
 // Options are what a Server is made from. Config must be set.
@@ -40,14 +41,17 @@ type Options struct {
 	FS     fs.FS            // nil: the operating system's
 	Now    func() time.Time // wall clock; nil: time.Now
 	Logger zerolog.Logger
+	// Levels are those of single loggers (see loggers.go), by name; the others have Logger's.
+	Levels map[string]string
 	// Hostname is advertised for listeners without a host; "": what the system says.
 	Hostname string
 }
 
 // Server is a broker. Its methods may be called from any goroutine, Start and Close once each.
 type Server struct {
-	o   Options
-	log zerolog.Logger
+	o       Options
+	log     zerolog.Logger
+	loggers *loggers.Set
 
 	id        int32
 	clusterID string
@@ -93,8 +97,9 @@ func New(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	set := newLoggers(o)
 	return &Server{
-		o: o, log: o.Logger, id: o.Config.BrokerID,
+		o: o, log: set.Logger(logServer), loggers: set, id: o.Config.BrokerID,
 		dirFailures: make(chan dirFailure, len(o.Config.Log.Dirs)), failed: make(chan error, 1),
 	}
 }
@@ -183,7 +188,7 @@ func (s *Server) openDirs(context.Context) error {
 	var err error
 	s.dirs, err = logdir.Open(logdir.Config{
 		FS: s.o.FS, Dirs: c.Log.Dirs, RecoveryThreads: int(c.Log.RecoveryThreads), IOThreads: int(c.Network.IOThreads),
-		RetentionCheckEvery: c.Log.RetentionCheck, RetentionDelay: max(c.Log.InitialTaskDelay, 1), ProducerExpiryEvery: c.ProducerIDExpirationRun, Now: s.o.Now, Logger: s.log,
+		RetentionCheckEvery: c.Log.RetentionCheck, RetentionDelay: max(c.Log.InitialTaskDelay, 1), ProducerExpiryEvery: c.ProducerIDExpirationRun, Now: s.o.Now, Logger: s.loggers.Logger(logDirs),
 		OnDirFailure: s.dirFailed,
 	})
 	if err != nil {
@@ -198,7 +203,7 @@ func (s *Server) connect(ctx context.Context) error {
 	c := s.o.Config.ZooKeeper
 	var err error
 	s.zk, err = znode.Open(ctx, znode.Config{
-		Servers: c.Servers, Chroot: c.Chroot, SessionTimeout: c.SessionTimeout, ConnectTimeout: c.ConnectionTimeout, Logger: s.log,
+		Servers: c.Servers, Chroot: c.Chroot, SessionTimeout: c.SessionTimeout, ConnectTimeout: c.ConnectionTimeout, Logger: s.loggers.Logger(logZooKeeper),
 	})
 	if err != nil {
 		return fmt.Errorf("no session with ZooKeeper at %s: %w; is it running? `ottla coordinator` starts one, `ottla up` both", c.Connect, err)
@@ -241,7 +246,7 @@ func (s *Server) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.config = config.NewStore(s.o.Config, s.log)
+	s.config = config.NewStore(s.o.Config, s.loggers.Logger(logConfig))
 	if err := s.config.LoadBroker(ctx, session, s.id); err != nil {
 		return err
 	}
@@ -249,7 +254,7 @@ func (s *Server) load(ctx context.Context) error {
 		return err
 	}
 	s.quotas = newQuotas(s.config.Config())
-	s.quotas.log = s.log
+	s.quotas.log = s.loggers.Logger(logQuotas)
 	if err := s.quotas.load(ctx, session); err != nil {
 		return err
 	}
@@ -257,7 +262,7 @@ func (s *Server) load(ctx context.Context) error {
 		return err
 	}
 	s.cleaner = compact.New(compact.Config{
-		Settings: cleanerSettings(s.config.Config()), Logs: s.dirs.Logs, Checkpoint: s.dirs.CheckpointCleaned, Now: s.o.Now, Logger: s.log,
+		Settings: cleanerSettings(s.config.Config()), Logs: s.dirs.Logs, Checkpoint: s.dirs.CheckpointCleaned, Now: s.o.Now, Logger: s.loggers.Logger(logCleaner),
 	})
 	s.cleaner.Start()
 	s.started("log cleaner", quietly(s.cleaner.Close))
@@ -268,14 +273,14 @@ func (s *Server) bind(ctx context.Context) error {
 	c := s.config.Config()
 	s.metadata = metadata.NewStore()
 	var err error
-	if s.features, err = followFeatures(ctx, s.zk, s.log); err != nil {
+	if s.features, err = followFeatures(ctx, s.zk, s.loggers.Logger(logFeatures)); err != nil {
 		return err
 	}
 	s.started("features", quietly(s.features.Close))
 	nc := network.Config{
 		Registry: api.NewRegistry(), MaxRequestBytes: int(c.Network.RequestMaxBytes), MaxIdle: c.Network.MaxIdle, RequestTimeout: c.RequestTimeout,
 		SendBufferBytes: int(c.Network.SendBufferBytes), ReceiveBufferBytes: int(c.Network.ReceiveBufferBytes),
-		Limited: s.quotas.limited, Logger: s.log, Now: s.o.Now,
+		Limited: s.quotas.limited, Logger: s.loggers.Logger(logNetwork), Refusals: s.loggers.Logger(logConnections), Now: s.o.Now,
 	}
 	if c.Network.BacklogSet {
 		nc.Backlog = int(c.Network.Backlog)
@@ -306,23 +311,23 @@ func (s *Server) bind(ctx context.Context) error {
 func (s *Server) handlers(reg *api.Registry) {
 	c := s.config.Config()
 	s.fence = &metadata.Fence{BrokerEpoch: s.epoch}
-	s.peers = peer.NewController(peer.Config{ClientID: strconv.Itoa(int(s.id)), Timeout: c.Controller.SocketTimeout, Logger: s.log}, s.controllerNode)
+	s.peers = peer.NewController(peer.Config{ClientID: strconv.Itoa(int(s.id)), Timeout: c.Controller.SocketTimeout, Logger: s.loggers.Logger(logControllerOut)}, s.controllerNode)
 	s.started("controller connection", quietly(s.peers.Close))
 	s.table = replica.New(replica.Config{
 		Self: s.id, Logs: hostedLogs{s.dirs}, Metadata: s.metadata, Fence: s.fence, Prepare: s.prepare, Settings: s.settings, LagMax: c.Replica.LagTimeMax,
-		Elected: s.elected, Resigned: s.resigned, Now: s.o.Now, Logger: s.log,
+		Elected: s.elected, Resigned: s.resigned, Now: s.o.Now, Logger: s.loggers.Logger(logReplicas),
 	})
 	s.started("partitions", quietly(s.table.Close))
 	s.followDirs()
 
 	cluster, configs := controlCluster{s.metadata}, topicConfigs{s.config}
 	s.topics = controller.NewTopics(s.zk, cluster, configs, controller.TopicsConfig{
-		Partitions: c.NumPartitions, Replicas: c.ReplicationFactor, Random: rand.Read, Logger: s.log,
+		Partitions: c.NumPartitions, Replicas: c.ReplicationFactor, Random: rand.Read, Logger: s.loggers.Logger(logTopics),
 	})
-	s.admin = &controller.Handlers{Topics: s.topics, Metadata: cluster, Configs: configs, DeleteTopics: c.DeleteTopics, Quotas: s.quotas, Logger: s.log}
-	s.groups = group.New(groupSettings(c, s.o.Now, s.log), offsetsLog{s.table}, groupCluster{s.metadata}, s.topics, legacyOffsets{s.zk})
+	s.admin = &controller.Handlers{Topics: s.topics, Metadata: cluster, Configs: configs, DeleteTopics: c.DeleteTopics, Quotas: s.quotas, Logger: s.loggers.Logger(logTopics)}
+	s.groups = group.New(groupSettings(c, s.o.Now, s.loggers.Logger(logGroups)), offsetsLog{s.table}, groupCluster{s.metadata}, s.topics, legacyOffsets{s.zk})
 	s.started("groups", quietly(s.groups.Close))
-	s.ids = txn.NewProducerIDs(producerIDs{s}, s.log)
+	s.ids = txn.NewProducerIDs(producerIDs{s}, s.loggers.Logger(logProducerIDs))
 	s.started("producer ids", quietly(s.ids.Close))
 
 	s.config.Subscribe(s.reconfigured)
@@ -340,7 +345,7 @@ func (s *Server) handlers(reg *api.Registry) {
 	auth.RegisterNone(reg)
 	s.quotas.register(reg, s)
 	s.admin.Register(reg)
-	admin.Register(reg, admin.Config{Store: s.config, HasTopic: s.hasTopic, Entities: s.entities, Loggers: admin.NewRootLogger(), Log: s.log})
+	admin.Register(reg, admin.Config{Store: s.config, HasTopic: s.hasTopic, Entities: s.entities, Loggers: s.loggers, Log: s.loggers.Logger(logConfigAdmin)})
 	api.RegisterVersions(reg, s.features.Epoch)
 	reg.Wrap(s.quotas.throttled)
 }
@@ -362,7 +367,7 @@ func (s *Server) register(ctx context.Context) error {
 		b.Endpoints = append(b.Endpoints, znode.Endpoint{Listener: l.Name, Host: l.Host, Port: l.Port, Protocol: p})
 	}
 	r, err := znode.Register(ctx, s.zk, znode.Registration{
-		Broker: b, Marks: znode.MarkFiles{FS: s.o.FS, Dirs: c.Log.Dirs}, Now: s.o.Now, Logger: s.log,
+		Broker: b, Marks: znode.MarkFiles{FS: s.o.FS, Dirs: c.Log.Dirs}, Now: s.o.Now, Logger: s.loggers.Logger(logZooKeeper),
 	})
 	if err != nil {
 		return err
@@ -378,8 +383,8 @@ func (s *Server) lead(ctx context.Context) error {
 		BrokerID: s.id, Listener: s.interBroker(), DeleteTopics: c.DeleteTopics, AutoRebalance: c.Controller.AutoRebalance,
 		RebalanceInterval: c.Controller.ImbalanceCheck, RebalancePercentage: int(c.Controller.ImbalancePercentage),
 		Unclean: func(name string) bool { return s.config.Topic(name).UncleanElection },
-		Peer:    peer.Config{ClientID: strconv.Itoa(int(s.id)), Timeout: c.Controller.SocketTimeout, Logger: s.log},
-		Now:     s.o.Now, Random: rand.Read, Logger: s.log,
+		Peer:    peer.Config{ClientID: strconv.Itoa(int(s.id)), Timeout: c.Controller.SocketTimeout, Logger: s.loggers.Logger(logControllerOut)},
+		Now:     s.o.Now, Random: rand.Read, Logger: s.loggers.Logger(logController),
 	})
 	if err != nil {
 		return err

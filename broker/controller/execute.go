@@ -19,6 +19,7 @@ func (t *term) step(ev planner.Event) (*planner.Shutdown, error) {
 	var done *planner.Shutdown
 	for {
 		p := t.plan.Step(ev)
+		t.log.Debug().Type("event", ev).Int("writes", len(p.Writes)).Int("requests", len(p.Requests)).Msg("event")
 		for _, n := range p.Notes {
 			if n.Warning {
 				t.log.Warn().Msg(n.Text)

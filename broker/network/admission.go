@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"ottla/broker/quota"
 )
 
@@ -43,15 +45,15 @@ func (s *Server) enter(nc *net.TCPConn, listener string) bool {
 			}
 			return true
 		case quota.TooMany:
-			s.refusals.Info().Stringer("client", ip).Str("listener", listener).Int("max", most).Msg("connection refused: its address has as many as it may (max.connections.per.ip)")
+			s.refused(zerolog.InfoLevel).Stringer("client", ip).Str("listener", listener).Int("max", most).Msg("connection refused: its address has as many as it may (max.connections.per.ip)")
 			_ = nc.Close()
 			return false
 		case quota.Throttled:
-			s.refusals.Info().Stringer("client", ip).Str("listener", listener).Dur("for", wait).Msg("connection refused: its address makes them too fast (" + quota.ConnectionRate + ")")
+			s.refused(zerolog.InfoLevel).Stringer("client", ip).Str("listener", listener).Dur("for", wait).Msg("connection refused: its address makes them too fast (" + quota.ConnectionRate + ")")
 			s.closeLater(nc, wait)
 			return false
 		}
-		s.refusals.Warn().Stringer("client", ip).Str("listener", listener).Msg("connection waits: there are as many as there may be (max.connections)")
+		s.refused(zerolog.WarnLevel).Stringer("client", ip).Str("listener", listener).Msg("connection waits: there are as many as there may be (max.connections)")
 		select {
 		case <-changed:
 		case <-s.quit.Done():
@@ -59,6 +61,14 @@ func (s *Server) enter(nc *net.TCPConn, listener string) bool {
 			return false
 		}
 	}
+}
+
+// refused is a line about a connection, nil when there have been too many.
+func (s *Server) refused(level zerolog.Level) *zerolog.Event {
+	if !s.refusals.Sample(level) {
+		return nil
+	}
+	return s.cfg.Refusals.WithLevel(level)
 }
 
 // closeLater closes a refused connection when its time is over: closed at once, its client would be back at once.

@@ -103,7 +103,7 @@ func (c *conn) finish(err error) {
 	c.out.release()
 	switch {
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		c.srv.log.Debug().Err(err).Str("client", c.info.ClientHost).Msg("connection closed")
+		c.srv.log.Debug().Err(err).Str("client", c.info.ClientHost).Uint64("connection", c.info.ID).Msg("connection closed")
 	default:
 		c.srv.log.Info().Err(err).Str("client", c.info.ClientHost).Str("listener", c.info.Listener).Msg("connection closed")
 	}

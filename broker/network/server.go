@@ -51,7 +51,9 @@ type Config struct {
 	Observer Observer
 
 	Logger zerolog.Logger
-	Now    func() time.Time // time.Now when nil
+	// Refusals says which connections were refused, some of them if they are many.
+	Refusals zerolog.Logger
+	Now      func() time.Time // time.Now when nil
 }
 
 // Server accepts connections and runs their requests.
@@ -73,9 +75,9 @@ type Server struct {
 	closing   atomic.Bool
 	lastConn  atomic.Uint64
 	shedding  sync.Mutex
-	lingerers atomic.Int32   // connections that are refused, and closed later
-	refusals  zerolog.Logger // does not let a flood of refused connections be one of the log
-	wg        sync.WaitGroup // acceptors and reaper
+	lingerers atomic.Int32         // connections that are refused, and closed later
+	refusals  zerolog.BurstSampler // does not let a flood of refused connections be one of the log
+	wg        sync.WaitGroup       // acceptors and reaper
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
@@ -106,7 +108,7 @@ func New(cfg Config) *Server {
 		cfg.Now = time.Now
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, born: time.Now(), conns: map[*conn]struct{}{}}
-	s.refusals = s.log.Sample(&zerolog.BurstSampler{Burst: 5, Period: time.Second})
+	s.refusals = zerolog.BurstSampler{Burst: 5, Period: time.Second}
 	s.budget = budget{limit: cfg.InFlightBytes, reserve: cfg.ReservedBytes}
 	s.quit, s.quitNow = context.WithCancel(context.Background())
 	return s
@@ -192,6 +194,7 @@ func (s *Server) admit(nc *net.TCPConn, listener string) {
 		_ = nc.SetReadBuffer(s.cfg.ReceiveBufferBytes)
 	}
 	c := newConn(s, nc, listener)
+	s.log.Debug().Str("client", c.info.ClientHost).Str("listener", listener).Uint64("connection", c.info.ID).Msg("connection opened")
 	s.mu.Lock()
 	if s.closing.Load() {
 		s.mu.Unlock()

@@ -34,7 +34,10 @@ func (t *Table) leaderAndISR(ctx context.Context, r *api.Request, req *kmsg.Lead
 		answers := make([]kmsg.LeaderAndISRResponseTopicPartition, 0, len(ts.PartitionStates))
 		for i := range ts.PartitionStates {
 			s := &ts.PartitionStates[i]
-			err := c.become(topic.Partition{Topic: ts.Topic, Partition: s.Partition}, ts.TopicID, s)
+			tp := topic.Partition{Topic: ts.Topic, Partition: s.Partition}
+			err := c.become(tp, ts.TopicID, s)
+			t.cfg.Logger.Debug().Err(err).Stringer("partition", tp).Int32("controller", req.ControllerID).Int32("controller_epoch", s.ControllerEpoch).
+				Int32("leader", s.Leader).Int32("leader_epoch", s.LeaderEpoch).Int32("partition_epoch", s.ZKVersion).Ints32("isr", s.ISR).Msg("LeaderAndIsr")
 			a := kmsg.NewLeaderAndISRResponseTopicPartition()
 			a.Topic, a.Partition, a.ErrorCode = ts.Topic, s.Partition, api.Code(err)
 			answers = append(answers, a)

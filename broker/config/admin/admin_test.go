@@ -20,6 +20,7 @@ import (
 
 	"ottla/broker/api"
 	"ottla/broker/config"
+	"ottla/internal/loggers"
 )
 
 // tree is the part of ZooKeeper below /config, with a log of what was done to it.
@@ -64,6 +65,9 @@ type server struct {
 	reg   *api.Registry
 	store *config.Store
 	z     *tree
+
+	loggers *loggers.Set
+	log     bytes.Buffer // what the loggers wrote
 }
 
 func newServer(t *testing.T, properties string, id int32, topics ...string) *server {
@@ -72,7 +76,11 @@ func newServer(t *testing.T, properties string, id int32, topics ...string) *ser
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t, api.NewRegistry(), config.NewStore(c, zerolog.Nop()), &tree{nodes: map[string]map[string]string{}}}
+	s := &server{t: t, reg: api.NewRegistry(), store: config.NewStore(c, zerolog.Nop()), z: &tree{nodes: map[string]map[string]string{}}}
+	s.loggers = loggers.New(zerolog.New(&s.log).Level(zerolog.InfoLevel))
+	for _, name := range []string{"kafka.log", "kafka.log.LogCleaner", "kafka.request.logger"} {
+		s.loggers.Logger(name)
+	}
 	for _, n := range topics {
 		s.z.nodes["topics/"+n] = map[string]string{}
 	}
@@ -80,7 +88,7 @@ func newServer(t *testing.T, properties string, id int32, topics ...string) *ser
 		t.Fatal(err)
 	}
 	Register(s.reg, Config{Store: s.store, HasTopic: func(n string) bool { _, ok := s.z.nodes["topics/"+n]; return ok },
-		Entities: func(context.Context) (config.Entities, error) { return s.z, nil }, Loggers: NewRootLogger(), Log: zerolog.Nop()})
+		Entities: func(context.Context) (config.Entities, error) { return s.z, nil }, Loggers: s.loggers, Log: zerolog.Nop()})
 	return s
 }
 
@@ -344,31 +352,46 @@ func TestAlterWrites(t *testing.T) {
 }
 
 func TestLoggers(t *testing.T) {
-	level := zerolog.GlobalLevel()
-	defer zerolog.SetGlobalLevel(level)
-	zerolog.SetGlobalLevel(zerolog.InfoLevel)
 	s := newServer(t, kafkas, 0)
-	value := func() string {
-		c := s.do(describe(loggers, "0")).(*kmsg.DescribeConfigsResponse).Resources[0].Configs
-		if len(c) != 1 || c[0].Name != "root" || c[0].Source != kmsg.ConfigSourceDynamicBrokerLoggerConfig || c[0].IsSensitive || c[0].ReadOnly {
-			t.Fatalf("%+v", c)
+	cleaner := s.loggers.Logger("kafka.log.LogCleaner")
+	levels := func() string {
+		var all []string
+		for _, c := range s.do(describe(loggerType, "0")).(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
+			if c.Source != kmsg.ConfigSourceDynamicBrokerLoggerConfig || c.IsSensitive || c.ReadOnly || c.IsDefault {
+				t.Errorf("%+v", c)
+			}
+			if c.Name != "kafka.request.logger" {
+				all = append(all, c.Name+"="+*c.Value)
+			}
 		}
-		return *c[0].Value
+		slices.Sort(all)
+		return strings.Join(all, " ")
 	}
-	if v := value(); v != "INFO" {
-		t.Error(v)
-	}
-	for _, l := range []string{"DEBUG", "TRACE", "WARN", "ERROR", "FATAL"} {
-		if got := outcome(s.do(incremental(loggers, "0", change{set, "root=" + l}))); !strings.Contains(got, ": 0 null") || value() != l {
-			t.Errorf("%s: %s, %s", l, got, value())
+	for _, x := range []struct {
+		q      kmsg.Request
+		answer string // the end of it
+		levels string
+	}{
+		{incremental(loggerType, "0"), ": 0 null", "kafka.log.LogCleaner=INFO kafka.log=INFO root=INFO"},
+		{incremental(loggerType, "0", change{set, "kafka.log=DEBUG"}), ": 0 null", "kafka.log.LogCleaner=DEBUG kafka.log=DEBUG root=INFO"},
+		{incremental(loggerType, "0", change{set, "kafka.log.LogCleaner=ERROR"}, change{set, "root=WARN"}), ": 0 null", "kafka.log.LogCleaner=ERROR kafka.log=DEBUG root=WARN"},
+		{incremental(loggerType, "0", change{del, "kafka.log.LogCleaner"}), ": 0 null", "kafka.log.LogCleaner=DEBUG kafka.log=DEBUG root=WARN"},
+		{validateOnly(incremental(loggerType, "0", change{set, "root=TRACE"})), ": 0 null", "kafka.log.LogCleaner=DEBUG kafka.log=DEBUG root=WARN"},
+		// One that is wrong changes nothing.
+		{incremental(loggerType, "0", change{set, "root=INFO"}, change{set, "kafka.log=debug"}), ": 40 Cannot set the log level of kafka.log to debug as it is not a supported log level. Valid log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN", "kafka.log.LogCleaner=DEBUG kafka.log=DEBUG root=WARN"},
+		{incremental(loggerType, "0", change{set, "kafka.loh=INFO"}), ": 40 Logger kafka.loh does not exist!", "kafka.log.LogCleaner=DEBUG kafka.log=DEBUG root=WARN"},
+		{incremental(loggerType, "0", change{del, "root"}), ": 42 Removing the log level of the root logger is not allowed", "kafka.log.LogCleaner=DEBUG kafka.log=DEBUG root=WARN"},
+		{incremental(loggerType, "0", change{del, "kafka.log"}), ": 0 null", "kafka.log.LogCleaner=WARN kafka.log=WARN root=WARN"},
+	} {
+		if got := strings.TrimSpace(outcome(s.do(x.q))); !strings.HasSuffix(got, x.answer) || levels() != x.levels {
+			t.Errorf("%s: %s, %s", kmsgText(x.q), got, levels())
 		}
 	}
-	if got := outcome(s.do(validateOnly(incremental(loggers, "0", change{set, "root=INFO"})))); value() != "FATAL" {
+	s.log.Reset()
+	cleaner.Info().Msg("not said")
+	s.do(incremental(loggerType, "0", change{set, "kafka.log=TRACE"}))
+	cleaner.Trace().Msg("said at once")
+	if got := s.log.String(); strings.Contains(got, "not said") || !strings.Contains(got, "said at once") {
 		t.Error(got)
-	}
-	l := NewRootLogger()
-	l.SetLevel("root", "WARN")
-	if l.ResetLevel("root"); value() != "FATAL" {
-		t.Error(value())
 	}
 }

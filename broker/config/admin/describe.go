@@ -30,13 +30,12 @@ type Config struct {
 	Log     zerolog.Logger
 }
 
-// Loggers are the names of the broker's loggers and their levels (FATAL, ERROR, WARN, INFO, DEBUG, TRACE). Safe for
-// concurrent use.
+// Loggers are the names of the broker's loggers and their levels (FATAL, ERROR, WARN, INFO, DEBUG, TRACE): a loggers.Set.
 type Loggers interface {
 	Levels() map[string]string
 	// SetLevel sets the level of a logger that Levels lists.
-	SetLevel(logger, level string)
-	// ResetLevel gives the logger the level it had at the start.
+	SetLevel(logger, level string) bool
+	// ResetLevel gives the logger the level of the one above it.
 	ResetLevel(logger string)
 }
 

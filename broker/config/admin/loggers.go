@@ -4,14 +4,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
-	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/broker/config"
 	"ottla/broker/config/keys"
+	"ottla/internal/loggers"
 )
 
 var levels = []string{"DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"}
@@ -47,7 +46,7 @@ func (h *Handlers) alterLoggers(r resource, validateOnly bool) error {
 				return refuse(kerr.InvalidConfig, "Cannot set the log level of %s to %s as it is not a supported log level. Valid log levels are %s",
 					o.name, *o.value, strings.Join(levels, ", "))
 			}
-			if o.kind == kmsg.IncrementalAlterConfigOpDelete && o.name == rootLogger {
+			if o.kind == kmsg.IncrementalAlterConfigOpDelete && o.name == loggers.Root {
 				return refuse(kerr.InvalidRequest, "Removing the log level of the root logger is not allowed")
 			}
 		case kmsg.IncrementalAlterConfigOpAppend:
@@ -69,38 +68,4 @@ func (h *Handlers) alterLoggers(r resource, validateOnly bool) error {
 		}
 	}
 	return nil
-}
-
-const rootLogger = "root"
-
-// RootLogger is the process's one logger, whose level is zerolog's global one. Safe for concurrent use.
-type RootLogger struct {
-	mu    sync.Mutex
-	start zerolog.Level
-}
-
-// NewRootLogger remembers the present global level.
-func NewRootLogger() *RootLogger { return &RootLogger{start: zerolog.GlobalLevel()} }
-
-// Levels lists the logger root.
-func (l *RootLogger) Levels() map[string]string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return map[string]string{rootLogger: strings.ToUpper(zerolog.GlobalLevel().String())}
-}
-
-// SetLevel sets zerolog's global level.
-func (l *RootLogger) SetLevel(_, level string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if v, err := zerolog.ParseLevel(strings.ToLower(level)); err == nil {
-		zerolog.SetGlobalLevel(v)
-	}
-}
-
-// ResetLevel sets the level of the start.
-func (l *RootLogger) ResetLevel(string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	zerolog.SetGlobalLevel(l.start)
 }

@@ -108,9 +108,9 @@ const (
 	appends  = kmsg.IncrementalAlterConfigOpAppend
 	subtract = kmsg.IncrementalAlterConfigOpSubtract
 
-	topics  = kmsg.ConfigResourceTypeTopic
-	brokers = kmsg.ConfigResourceTypeBroker
-	loggers = kmsg.ConfigResourceTypeBrokerLogger
+	topics     = kmsg.ConfigResourceTypeTopic
+	brokers    = kmsg.ConfigResourceTypeBroker
+	loggerType = kmsg.ConfigResourceTypeBrokerLogger
 )
 
 // change is one operation: "key=value", or "key" for null.
@@ -262,7 +262,7 @@ func alterations() []kmsg.Request {
 		replace(topics, "", "retention.ms=1"),
 		replace(kmsg.ConfigResourceType(77), "t", "retention.ms=1"),
 		replace(kmsg.ConfigResourceType(0), "t", "retention.ms=1"),
-		replace(loggers, "0", "kafka=INFO"),
+		replace(loggerType, "0", "kafka=INFO"),
 		replace(topics, "t"),
 		describe(topics, "t", "retention.ms"),
 		describe(topics, "no-such"),
@@ -271,9 +271,9 @@ func alterations() []kmsg.Request {
 		describe(brokers, "1"),
 		describe(brokers, "x"),
 		describe(brokers, "00"),
-		describe(loggers, ""),
-		describe(loggers, "1"),
-		describe(loggers, "x"),
+		describe(loggerType, ""),
+		describe(loggerType, "1"),
+		describe(loggerType, "x"),
 		describe(kmsg.ConfigResourceType(0), "x"),
 		describe(kmsg.ConfigResourceType(77), "x"),
 		describe(kmsg.ConfigResourceType(32), "x"),
@@ -313,14 +313,18 @@ func alterations() []kmsg.Request {
 		replace(brokers, "1", "log.retention.ms=1"),
 		replace(brokers, "x", "log.retention.ms=1"),
 		replace(brokers, "0", "broker.id=1"),
-		incremental(loggers, "", change{set, "root=INFO"}),
-		incremental(loggers, "1", change{set, "root=INFO"}),
-		incremental(loggers, "0", change{set, "no.such.logger=INFO"}),
-		incremental(loggers, "0", change{set, "root=LOUD"}),
-		incremental(loggers, "0", change{del, "root"}),
-		incremental(loggers, "0", change{appends, "root=INFO"}),
-		incremental(loggers, "0", change{subtract, "root=INFO"}),
-		incremental(loggers, "0", change{set, "root=WARN"}),
+		incremental(loggerType, "", change{set, "root=INFO"}),
+		incremental(loggerType, "1", change{set, "root=INFO"}),
+		incremental(loggerType, "0", change{set, "no.such.logger=INFO"}),
+		incremental(loggerType, "0", change{set, "root=LOUD"}),
+		incremental(loggerType, "0", change{del, "root"}),
+		incremental(loggerType, "0", change{appends, "root=INFO"}),
+		incremental(loggerType, "0", change{subtract, "root=INFO"}),
+		incremental(loggerType, "0", change{set, "root=WARN"}),
+		incremental(loggerType, "0", change{set, "kafka.log.LogCleaner=DEBUG"}, change{set, "kafka.request.logger=TRACE"}),
+		incremental(loggerType, "0", change{set, "kafka.log.LogCleaner=debug"}),
+		incremental(loggerType, "0", change{del, "kafka.log.LogCleaner"}),
+		incremental(loggerType, "0", change{del, "no.such.logger"}),
 		incremental(kmsg.ConfigResourceType(0), "0", change{set, "root=WARN"}),
 		incremental(kmsg.ConfigResourceType(16), "0", change{set, "metrics=*"}),
 		incremental(kmsg.ConfigResourceType(77), "0", change{set, "root=WARN"}),

@@ -44,7 +44,7 @@ func runBroker(ctx context.Context, src config.Sources, log zerolog.Logger, read
 	if err != nil {
 		return fmt.Errorf("configuration of the broker:\n%w", err)
 	}
-	return broker.New(broker.Options{Config: c, Logger: log}).Serve(ctx, grace, func() {
+	return broker.New(broker.Options{Config: c, Logger: log, Levels: levels(os.Getenv("KAFKA_LOG4J_LOGGERS"))}).Serve(ctx, grace, func() {
 		if ready != nil {
 			ready(c)
 		}

@@ -5,12 +5,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"ottla/cmd/internal/output"
+	"ottla/internal/loggers"
 )
 
 // grace is how long a server may take to stop after the first signal; a second one ends it at once.
@@ -28,18 +30,34 @@ func run(parent context.Context, serve func(ctx context.Context, log zerolog.Log
 	return serve(ctx, logger())
 }
 
-// logger writes to standard error: for people on a terminal, as JSON elsewhere. OTTLA_LOG sets its level, which is info.
+// logger writes to standard error: for people on a terminal, as JSON elsewhere. OTTLA_LOG sets its level, else
+// KAFKA_LOG4J_ROOT_LOGLEVEL, which Kafka's images know; it is info.
 func logger() zerolog.Logger {
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
-	level, err := zerolog.ParseLevel(os.Getenv("OTTLA_LOG"))
-	if err != nil || level == zerolog.NoLevel {
-		level = zerolog.InfoLevel
+	level := zerolog.InfoLevel
+	for _, name := range []string{"KAFKA_LOG4J_ROOT_LOGLEVEL", "OTTLA_LOG"} {
+		if l, ok := loggers.ParseLevel(os.Getenv(name)); ok {
+			level = l
+		}
 	}
 	log := zerolog.New(os.Stderr)
 	if output.IsTerminal(os.Stderr) {
-		log = zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != ""})
+		log = zerolog.New(zerolog.ConsoleWriter{
+			Out: os.Stderr, TimeFormat: "15:04:05.000", NoColor: os.Getenv("NO_COLOR") != "", FieldsExclude: []string{loggers.Field},
+		})
 	}
 	return log.Level(level).With().Timestamp().Logger()
+}
+
+// levels reads KAFKA_LOG4J_LOGGERS, which Kafka's images know: NAME=LEVEL, separated by commas.
+func levels(text string) map[string]string {
+	levels := map[string]string{}
+	for pair := range strings.SplitSeq(text, ",") {
+		if name, level, ok := strings.Cut(strings.TrimSpace(pair), "="); ok {
+			levels[name] = level
+		}
+	}
+	return levels
 }
 
 // overrideUsage describes --override.
