@@ -53,7 +53,7 @@ func TestBudgetNeverDeadlocks(t *testing.T) {
 // A client that holds memory with half a request while others wait is closed.
 func TestStalledHolderIsClosed(t *testing.T) {
 	s := start(t, false, []api.Entry{echo(3, 0, 8)}, func(c *Config) {
-		c.InFlightBytes, c.ReservedBytes, c.RequestTimeout = 1<<20, 1<<10, 100*time.Millisecond
+		c.InFlightBytes, c.ReservedBytes, c.RequestTimeout = 1<<20, 1<<10, time.Second
 	})
 	body := string(bytes.Repeat([]byte("x"), 3<<20))
 	stalled := dial(t, s)
