@@ -36,6 +36,8 @@ type clock struct {
 	mu       sync.Mutex
 	sessions map[int64]*session
 	wheel    wheel
+
+	allowed float64 // of run: containers that ContainerRate lets the next look delete
 }
 
 func (k *clock) init(s *Server) {
@@ -116,12 +118,16 @@ func (k *clock) run() {
 	tick := k.srv.cfg.TickTime
 	t := time.NewTimer(tick - k.srv.since()%tick)
 	defer t.Stop()
-	var reaped time.Duration
+	look := time.NewTicker(k.srv.cfg.ContainerCheck) // containers have a rhythm of their own, which may be far shorter than a tick
+	defer look.Stop()
+	planned := (k.srv.since()/tick + 1) * tick
 	for {
-		planned := (k.srv.since()/tick + 1) * tick
 		select {
 		case <-k.stop:
 			return
+		case <-look.C:
+			k.reap()
+			continue
 		case <-t.C:
 		}
 		now := k.srv.since()
@@ -131,10 +137,7 @@ func (k *clock) run() {
 		if now-planned < tick/2 && k.srv.proposer.moving(tick/2) {
 			k.expire(now)
 		}
-		if now-reaped >= k.srv.cfg.ContainerCheck {
-			reaped = now
-			k.reap()
-		}
+		planned = (k.srv.since()/tick + 1) * tick
 	}
 }
 
@@ -158,8 +161,10 @@ func (k *clock) expire(now time.Duration) {
 // reap proposes the end of containers that are empty again and of nodes whose time is over.
 func (k *clock) reap() {
 	now, unused := k.srv.wall(), k.srv.cfg.ContainerUnused.Milliseconds()
-	// As many as ContainerRate allows for the time until the next look.
-	most := max(int(float64(k.srv.cfg.ContainerRate)*k.srv.cfg.ContainerCheck.Minutes()), 1)
+	// As many as ContainerRate allows for the time between two looks; what is allowed and not used is not saved, but for a part of one.
+	rate := float64(k.srv.cfg.ContainerRate) * k.srv.cfg.ContainerCheck.Minutes()
+	k.allowed = min(k.allowed+rate, max(rate, 1))
+	most := int(k.allowed)
 	var paths []string
 	k.srv.state.View(func(m *fsm.Machine) {
 		m.Tree().Reapable(func(n *tree.Node) {
@@ -168,6 +173,7 @@ func (k *clock) reap() {
 			}
 		})
 	})
+	k.allowed -= float64(len(paths))
 	for _, path := range paths {
 		k.srv.proposer.add(nil, &fsm.Request{Op: fsm.OpReap, Time: now, Body: fsm.ReapBody(path, unused)})
 	}

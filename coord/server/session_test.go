@@ -109,8 +109,8 @@ func TestContainersAndTTLAreReaped(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Unix(1700000000, 0)
 	b := start(t, func(c *server.Config) {
-		c.TickTime, c.ContainerCheck, c.ExtendedTypes = 20*time.Millisecond, 20*time.Millisecond, true
-		c.MaxSessionTimeout = time.Minute
+		c.TickTime, c.ContainerCheck, c.ExtendedTypes = 30*time.Second, time.Millisecond, true // looks do not wait for a tick
+		c.MinSessionTimeout = time.Second
 		c.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
 	})
 	c := conformance.Open(t, b.addr)
