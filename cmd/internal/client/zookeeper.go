@@ -22,6 +22,7 @@ type ZooKeeper struct {
 	Connect        string        // host:port,host:port/chroot
 	SessionTimeout time.Duration // asked for; the server may choose another
 	Timeout        time.Duration // for the first session
+	Auth           []string      // scheme:credentials, given to the server at once
 }
 
 // DefaultConnect is where a coordinator listens if nothing else is said.
@@ -33,6 +34,7 @@ const defaultSession = 30 * time.Second
 func (z *ZooKeeper) Flags(f *pflag.FlagSet) {
 	f.StringVarP(&z.Connect, "zookeeper", "z", DefaultConnect, "servers to connect to, `host:port,.../chroot`")
 	f.DurationVar(&z.SessionTimeout, "session-timeout", defaultSession, "session timeout to ask for")
+	f.StringArrayVar(&z.Auth, "auth", nil, "who to be, `scheme:credentials` such as digest:user:password; may be repeated")
 	f.DurationVar(&z.Timeout, "timeout", 10*time.Second, "how long to wait for a session")
 }
 
@@ -88,6 +90,10 @@ func (z *ZooKeeper) Open(ctx context.Context) (*Tree, error) {
 	for {
 		state, changed, refused := t.look(len(servers))
 		if state == zk.StateHasSession {
+			if err := t.authenticate(z.Auth); err != nil {
+				t.Close()
+				return nil, err
+			}
 			return t, nil
 		}
 		if refused != nil {
@@ -104,6 +110,19 @@ func (z *ZooKeeper) Open(ctx context.Context) (*Tree, error) {
 			return nil, unreachable("ZooKeeper", z.Connect, "--zookeeper", fmt.Errorf("no session within %v", limit))
 		}
 	}
+}
+
+func (t *Tree) authenticate(all []string) error {
+	for _, auth := range all {
+		scheme, credentials, ok := strings.Cut(auth, ":")
+		if !ok || scheme == "" {
+			return output.Usagef("--auth: want scheme:credentials, for example digest:user:password")
+		}
+		if err := t.AddAuth(scheme, []byte(credentials)); err != nil {
+			return fmt.Errorf("the server refuses --auth %s:...: %w", scheme, err)
+		}
+	}
+	return nil
 }
 
 // dial takes note of failures, which the library would try again for ever without a word.

@@ -61,7 +61,9 @@ it; %d: the command could not be run.`, statusNotInTime, statusLost, statusNotRu
 	cmd.Flags().DurationVarP(&wait, "wait", "w", 0, "give up when the lock is not free within this time; 0: wait for ever")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return with(cmd, &z, args[0], func(t *client.Tree, at string) error {
-			return underLock(cmd, t, args[0], at, wait, lossAfter(z.SessionTimeout), args[1:])
+			host, _ := os.Hostname()
+			data := fmt.Appendf(nil, "%s pid %d: %s", host, os.Getpid(), strings.Join(args[1:], " "))
+			return underLock(cmd, t, lockRecipe, args[0], at, data, wait, lossAfter(z.SessionTimeout), args[1:])
 		})
 	}
 	return cmd
@@ -70,6 +72,17 @@ it; %d: the command could not be run.`, statusNotInTime, statusLost, statusNotRu
 // lossAfter is how long a lock is trusted without a connection. The client notices a silent connection after two thirds of the
 // session's timeout, so a third is left. The server may have granted less than was asked for, hence the bound.
 func lossAfter(session time.Duration) time.Duration { return min(session/3, lossMax) }
+
+// A recipe is a use of the queue.
+type recipe struct {
+	prefix string // of a contender's number, as other libraries have it
+	held   string // what the first one has, in words
+}
+
+var (
+	lockRecipe  = recipe{"lock-", "lock"}        // of Curator's InterProcessMutex, kazoo and go-zookeeper
+	latchRecipe = recipe{"latch-", "leadership"} // of Curator's LeaderLatch
+)
 
 // contender is a place in a lock's queue.
 type contender struct {
@@ -83,14 +96,14 @@ type contender struct {
 var errGone = errors.New("the node of the lock was deleted")
 
 // enter joins the queue.
-func enter(ctx context.Context, t *client.Tree, dir string, data []byte) (*contender, error) {
+func enter(ctx context.Context, t *client.Tree, dir string, r recipe, data []byte) (*contender, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, err
 	}
 	c := &contender{t: t, dir: dir, mark: "_c_" + hex.EncodeToString(id[:]) + "-"}
 	for {
-		at, err := t.Create(dir+"/"+c.mark+"lock-", data, zk.FlagEphemeral|zk.FlagSequence, open)
+		at, err := t.Create(dir+"/"+c.mark+r.prefix, data, zk.FlagEphemeral|zk.FlagSequence, open)
 		switch {
 		case err == nil:
 			c.name = path.Base(at)
@@ -239,7 +252,7 @@ func (c *contender) deleted(ctx context.Context) error {
 func (c *contender) release() { _ = c.t.Delete(c.dir+"/"+c.name, -1) }
 
 // underLock takes the lock, runs the command and releases.
-func underLock(cmd *cobra.Command, t *client.Tree, shown, dir string, wait, after time.Duration, command []string) error {
+func underLock(cmd *cobra.Command, t *client.Tree, r recipe, shown, dir string, data []byte, wait, after time.Duration, command []string) error {
 	program, err := exec.LookPath(command[0])
 	if err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s\n", err)
@@ -253,11 +266,10 @@ func underLock(cmd *cobra.Command, t *client.Tree, shown, dir string, wait, afte
 		ctx, cancel = context.WithTimeout(ctx, wait)
 		defer cancel()
 	}
-	host, _ := os.Hostname()
-	c, err := take(ctx, t, dir, fmt.Appendf(nil, "%s pid %d: %s", host, os.Getpid(), strings.Join(command, " ")))
+	c, err := take(ctx, t, dir, r, data)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		fmt.Fprintf(cmd.ErrOrStderr(), "the lock %s was not free within %v; `ottla zk tree %s --data` shows who holds it\n", shown, wait, shown)
+		fmt.Fprintf(cmd.ErrOrStderr(), "the %s %s was not free within %v; `ottla zk tree %s --data` shows who holds it\n", r.held, shown, wait, shown)
 		return output.Status(statusNotInTime)
 	case errors.Is(err, context.Canceled):
 		return output.Status(statusSignal + int(syscall.SIGINT))
@@ -266,13 +278,13 @@ func underLock(cmd *cobra.Command, t *client.Tree, shown, dir string, wait, afte
 	}
 	defer c.release()
 	stop()
-	return c.run(cmd, shown, after, program, command)
+	return c.run(cmd, r.held+" "+shown, after, program, command)
 }
 
 // take enters the queue and waits for the lock. Whoever lost his place with his session gets in line again.
-func take(ctx context.Context, t *client.Tree, dir string, data []byte) (*contender, error) {
+func take(ctx context.Context, t *client.Tree, dir string, r recipe, data []byte) (*contender, error) {
 	for {
-		c, err := enter(ctx, t, dir, data)
+		c, err := enter(ctx, t, dir, r, data)
 		if err != nil {
 			return nil, err
 		}
@@ -315,7 +327,7 @@ func (c *contender) run(cmd *cobra.Command, shown string, after time.Duration, p
 			if why == nil {
 				return statusOf(<-ended)
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s%v: ending %s, since somebody else may have the lock %s by now\n", output.Problem("Error: "), why, command[0], shown)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s%v: ending %s, since somebody else may have the %s by now\n", output.Problem("Error: "), why, command[0], shown)
 			_ = end(child, ended) // it was not to end by itself
 			return output.Status(statusLost)
 		}

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"ottla/cmd/internal/client"
 	"ottla/cmd/internal/output"
@@ -39,6 +39,7 @@ func tree() *cobra.Command {
 	cmd.Flags().IntVarP(&depth, "depth", "L", -1, "how many `levels` below the node; -1: all")
 	cmd.Flags().BoolVarP(&data, "data", "d", false, "with the nodes' data")
 	format := output.Flag(cmd)
+	cmd.ValidArgsFunction = completeNodes(&z)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return with(cmd, &z, optional(args), func(t *client.Tree, at string) error {
 			root := &branch{Name: optional(args), at: at}
@@ -61,16 +62,10 @@ func tree() *cobra.Command {
 func grow(t *client.Tree, root *branch, depth int, data bool) error {
 	for level := []*branch{root}; len(level) > 0; depth-- {
 		errs := make([]error, len(level))
-		var wg sync.WaitGroup
-		turns := make(chan struct{}, readers)
-		for i, b := range level {
-			turns <- struct{}{}
-			wg.Go(func() {
-				errs[i] = b.read(t, depth, data)
-				<-turns
-			})
-		}
-		wg.Wait()
+		_ = parallel(len(level), func(i int) error {
+			errs[i] = level[i].read(t, depth, data)
+			return nil
+		})
 		var next []*branch
 		for i, b := range level {
 			if errs[i] != nil && (b == root || !errors.Is(errs[i], zk.ErrNoNode) && !errors.Is(errs[i], zk.ErrNoAuth)) {
@@ -81,6 +76,16 @@ func grow(t *client.Tree, root *branch, depth int, data bool) error {
 		level = next
 	}
 	return nil
+}
+
+// parallel calls f for 0 to n-1, a bounded number at a time, and returns the first error there was.
+func parallel(n int, f func(i int) error) error {
+	var g errgroup.Group
+	g.SetLimit(readers)
+	for i := range n {
+		g.Go(func() error { return f(i) })
+	}
+	return g.Wait()
 }
 
 func (b *branch) read(t *client.Tree, depth int, data bool) error {

@@ -1,7 +1,6 @@
 package zk
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -31,21 +30,29 @@ type change struct {
 func watch() *cobra.Command {
 	var z client.ZooKeeper
 	var count int
-	var children bool
+	var children, recursive bool
 	cmd := &cobra.Command{
 		Use: "watch PATH", Short: "Print what becomes of a node, until interrupted", Args: cobra.ExactArgs(1),
 		Long: `Print what becomes of a node: first how it is now, then each change of its data, its creation and its deletion, and with
---children each change of its list of children. Of several changes that follow each other closely the last one may stand for all.`,
+--children each change of its list of children. Of several changes that follow each other closely the last one may stand for all.
+With --recursive it prints every change of the node and of all nodes below it as the server tells it, each with the data of the
+moment when it is printed; what changes while the connection is lost is missed.`,
 	}
 	z.Flags(cmd.Flags())
 	cmd.Flags().IntVarP(&count, "count", "n", -1, "end after so `many` changes")
 	cmd.Flags().BoolVarP(&children, "children", "c", false, "watch the list of children instead of the data")
+	cmd.Flags().BoolVarP(&recursive, "recursive", "R", false, "watch the node and all nodes below it")
+	cmd.MarkFlagsMutuallyExclusive("children", "recursive")
 	format := output.Flag(cmd)
+	cmd.ValidArgsFunction = completeNodes(&z)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ended := make(chan os.Signal, 1)
 		signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
 		defer signal.Stop(ended)
 		return with(cmd, &z, args[0], func(t *client.Tree, at string) error {
+			if recursive {
+				return watchTree(cmd, t, at, count, *format)
+			}
 			w := watcher{t: t, at: at, path: args[0], children: children}
 			for seen := 0; ; seen++ {
 				c, next, err := w.look()
@@ -156,11 +163,8 @@ func (w *watcher) event(ev zk.Event) error {
 }
 
 func (c *change) print(cmd *cobra.Command, format output.Format) error {
-	w := cmd.OutOrStdout()
 	if format == output.AsJSON {
-		e := json.NewEncoder(w)
-		e.SetEscapeHTML(false)
-		return e.Encode(c)
+		return encode(cmd, c)
 	}
 	line := c.Event + " " + c.Path
 	if c.Data != nil {
@@ -169,6 +173,6 @@ func (c *change) print(cmd *cobra.Command, format output.Format) error {
 	if c.Children != nil {
 		line += " [" + strings.Join(c.Children, ", ") + "]"
 	}
-	_, err := fmt.Fprintln(w, line)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), line)
 	return err
 }

@@ -1,11 +1,11 @@
 package zk
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
+	"path"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -14,37 +14,85 @@ import (
 
 	"ottla/cmd/internal/client"
 	"ottla/cmd/internal/output"
+	"ottla/coord/wire"
 )
 
 // Command is `ottla zk`.
 func Command() *cobra.Command {
-	cmd := &cobra.Command{Use: "zk", Short: "Read, change, watch and lock ZooKeeper's nodes", Args: cobra.NoArgs}
-	cmd.AddCommand(ls(), get(), create(), set(), remove(), stat(), watch(), tree(), lock())
+	cmd := &cobra.Command{
+		Use: "zk", Short: "Read, change, watch and lock ZooKeeper's nodes", Args: cobra.NoArgs,
+		Long: "Work with the nodes of a ZooKeeper server, ours or Apache's: one command at a time, or with `ottla zk shell` many in one session.",
+	}
+	cmd.AddGroup(&cobra.Group{ID: "nodes", Title: "Nodes:"}, &cobra.Group{ID: "trees", Title: "Trees:"},
+		&cobra.Group{ID: "access", Title: "Access and limits:"}, &cobra.Group{ID: "together", Title: "Working together:"}, &cobra.Group{ID: "server", Title: "Server:"})
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			cmd.AddCommand(c)
+		}
+	}
+	add("nodes", ls(), get(), create(), set(), remove(), stat(), watch(), syncCommand())
+	add("trees", tree(), find(), copyTree(), move(), dump(), load(), count())
+	add("access", getACL(), setACL(), whoAmI(), quotaCommand())
+	add("together", lock(), elect(), barrier())
+	add("server", interactive(), sessions(), configCommand(), reconfig(), ephemerals())
 	return cmd
 }
 
-// with connects, runs f on a path of the user and closes. Errors of ZooKeeper are explained for that path.
+// open session of an interactive shell, in the context of its commands.
+type sessionKey struct{}
+
+// with connects, runs f on a path of the user and closes; in an interactive shell it uses the session that there is. Errors of
+// ZooKeeper are explained for that path.
 func with(cmd *cobra.Command, z *client.ZooKeeper, path string, f func(t *client.Tree, at string) error) error {
-	t, err := z.Open(cmd.Context())
-	if err != nil {
-		return err
+	t, ok := cmd.Context().Value(sessionKey{}).(*client.Tree)
+	if !ok {
+		var err error
+		if t, err = z.Open(cmd.Context()); err != nil {
+			return err
+		}
+		defer t.Close()
 	}
-	defer t.Close()
 	at, err := t.At(path)
 	if err != nil {
 		return err
 	}
-	if err := f(t, at); err != nil {
-		if isZooKeeper(err) {
-			return client.Explain(path, err)
-		}
-		return err
+	err = f(t, at)
+	var failed *failedAt
+	switch {
+	case errors.As(err, &failed):
+		return client.Explain(t.Shown(failed.at), failed.err)
+	case err != nil && isZooKeeper(err):
+		return client.Explain(path, err)
 	}
-	return nil
+	return err
+}
+
+// completeNodes completes paths.
+func completeNodes(z *client.ZooKeeper) client.Completer {
+	return func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if begun == "" {
+			begun = "/"
+		}
+		var paths []string
+		quick := *z
+		quick.Timeout = 2 * time.Second
+		if cmd.Context() == nil {
+			cmd.SetContext(context.Background())
+		}
+		_ = with(cmd, &quick, "/", func(t *client.Tree, _ string) error {
+			paths = completePath(t, begun)
+			return nil
+		})
+		return paths, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
 }
 
 // isZooKeeper says whether err is one of the library's own, which name no path.
 func isZooKeeper(err error) bool {
+	if _, ok := client.CodeOf(err); ok {
+		return true
+	}
 	return slices.Contains([]error{
 		zk.ErrNoNode, zk.ErrNodeExists, zk.ErrNotEmpty, zk.ErrBadVersion, zk.ErrNoAuth, zk.ErrNoChildrenForEphemerals,
 		zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrInvalidACL, zk.ErrBadArguments, zk.ErrInvalidPath, zk.ErrSessionExpired, zk.ErrUnknown, zk.ErrAPIError, zk.ErrClosing,
@@ -55,26 +103,109 @@ var open = zk.WorldACL(zk.PermAll)
 
 func ls() *cobra.Command {
 	var z client.ZooKeeper
+	var all, long bool
 	cmd := &cobra.Command{Use: "ls [PATH]", Aliases: []string{"list"}, Short: "List a node's children", Args: cobra.MaximumNArgs(1)}
 	z.Flags(cmd.Flags())
+	cmd.Flags().BoolVarP(&all, "recursive", "R", false, "list all nodes below it, by their paths")
+	cmd.Flags().BoolVarP(&long, "stat", "s", false, "with versions, sizes and owners")
+	watching := watchFlag(cmd, "list of children")
 	format := output.Flag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return with(cmd, &z, optional(args), func(t *client.Tree, at string) error {
-			names, _, err := t.Children(at)
+			paths, err := listing(t, at, all, watching)
 			if err != nil {
 				return err
 			}
-			slices.Sort(names)
-			if *format == output.AsJSON {
-				return output.JSON(cmd.OutOrStdout(), append([]string{}, names...))
+			rows, err := describe(t, paths, long)
+			if err != nil {
+				return err
 			}
-			for _, n := range names {
-				fmt.Fprintln(cmd.OutOrStdout(), n)
+			for i := range rows {
+				if all {
+					rows[i].Path = t.Shown(paths[i])
+				} else {
+					rows[i].Path = path.Base(paths[i])
+				}
 			}
-			return nil
+			if err := printListing(cmd, *format, rows, long); err != nil {
+				return err
+			}
+			return watching.wait(cmd)
 		})
 	}
+	cmd.ValidArgsFunction = completeNodes(&z)
 	return cmd
+}
+
+// listing is the paths of a node's children, or of all nodes below it.
+func listing(t *client.Tree, at string, all bool, w *watching) (paths []string, err error) {
+	if all {
+		if paths, err = list(t, at); err != nil {
+			return nil, err
+		}
+		return paths[1:], w.set(t, at, wire.WatcherPersistentRecursive)
+	}
+	if err := w.set(t, at, wire.WatcherChildren); err != nil {
+		return nil, err
+	}
+	names, _, err := t.Children(at)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		paths = append(paths, join(at, n))
+	}
+	return paths, nil
+}
+
+// row is a node of a list.
+type row struct {
+	Path string `json:"path"`
+	Stat *stats `json:"stat,omitempty"`
+}
+
+// describe reads what a list says of its nodes; those that have vanished are left out.
+func describe(t *client.Tree, paths []string, long bool) ([]row, error) {
+	rows := make([]row, len(paths))
+	if !long {
+		return rows, nil
+	}
+	err := parallel(len(paths), func(i int) error {
+		there, st, err := t.Exists(paths[i])
+		if err == nil && there {
+			s := newStats(st)
+			rows[i].Stat = &s
+		}
+		return err
+	})
+	return rows, err
+}
+
+func printListing(cmd *cobra.Command, format output.Format, rows []row, long bool) error {
+	w := cmd.OutOrStdout()
+	switch {
+	case long:
+		return format.Print(w, rows, func() *output.Table {
+			t := &output.Table{Columns: []string{"PATH", "VERSION", "BYTES", "CHILDREN", "OWNER", "MODIFIED"}}
+			for _, r := range rows {
+				if s := r.Stat; s != nil {
+					t.Row(r.Path, s.Version, s.DataLength, s.Children, s.EphemeralOwner, s.Modified.Format(time.RFC3339))
+				}
+			}
+			return t
+		})
+	case format == output.AsJSON:
+		names := make([]string, len(rows))
+		for i, r := range rows {
+			names[i] = r.Path
+		}
+		return output.JSON(w, names)
+	}
+	for _, r := range rows {
+		fmt.Fprintln(w, r.Path)
+	}
+	return nil
 }
 
 func optional(args []string) string {
@@ -135,9 +266,16 @@ func get() *cobra.Command {
 	var z client.ZooKeeper
 	cmd := &cobra.Command{Use: "get PATH", Aliases: []string{"cat"}, Short: "Print a node's data", Args: cobra.ExactArgs(1)}
 	z.Flags(cmd.Flags())
+	var long bool
+	cmd.Flags().BoolVarP(&long, "stat", "s", false, "with versions, times and owner behind the data")
+	watching := watchFlag(cmd, "node")
 	format := output.Flag(cmd)
+	cmd.ValidArgsFunction = completeNodes(&z)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return with(cmd, &z, args[0], func(t *client.Tree, at string) error {
+			if err := watching.set(t, at, wire.WatcherData); err != nil {
+				return err
+			}
 			data, st, err := t.Get(at)
 			if err != nil {
 				return err
@@ -150,142 +288,23 @@ func get() *cobra.Command {
 				} else {
 					n.DataBase64 = data
 				}
-				return output.JSON(cmd.OutOrStdout(), n)
+				if err := output.JSON(cmd.OutOrStdout(), n); err != nil {
+					return err
+				}
+				return watching.wait(cmd)
 			}
 			if len(data) > 0 && data[len(data)-1] != '\n' {
 				data = append(data, '\n')
 			}
-			_, err = cmd.OutOrStdout().Write(data)
-			return err
-		})
-	}
-	return cmd
-}
-
-// dataOf is an argument's text, or with - all of standard input.
-func dataOf(cmd *cobra.Command, arg string) ([]byte, error) {
-	if arg == "-" {
-		return io.ReadAll(cmd.InOrStdin())
-	}
-	return []byte(arg), nil
-}
-
-func create() *cobra.Command {
-	var z client.ZooKeeper
-	var sequential, parents, container bool
-	var ttl time.Duration
-	cmd := &cobra.Command{
-		Use: "create PATH [DATA]", Short: "Make a node; DATA - is standard input", Args: cobra.RangeArgs(1, 2),
-		Long: "Make a node and print its path. Nodes that vanish with a session make no sense here, since it ends with the command: see `ottla zk lock`.",
-	}
-	z.Flags(cmd.Flags())
-	f := cmd.Flags()
-	f.BoolVarP(&sequential, "sequential", "s", false, "let the server add a number to the name")
-	f.BoolVarP(&parents, "parents", "p", false, "make the nodes above it that are missing")
-	f.BoolVar(&container, "container", false, "a node that the server deletes after its last child")
-	f.DurationVar(&ttl, "ttl", 0, "a node that the server deletes when it was not changed for so long and has no children")
-	cmd.MarkFlagsMutuallyExclusive("container", "ttl")
-	cmd.MarkFlagsMutuallyExclusive("container", "sequential")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		var data []byte
-		if len(args) > 1 {
-			var err error
-			if data, err = dataOf(cmd, args[1]); err != nil {
+			if _, err = cmd.OutOrStdout().Write(data); err != nil {
 				return err
 			}
-		}
-		return with(cmd, &z, args[0], func(t *client.Tree, at string) error {
-			if strings.HasSuffix(args[0], "/") && sequential {
-				at += "/" // the name is the number alone
-			}
-			if parents {
-				if err := makeAbove(t, at); err != nil {
+			if long {
+				if err := newStats(st).table().Write(cmd.OutOrStdout()); err != nil {
 					return err
 				}
 			}
-			made, err := makeNode(t, at, data, kindOf{sequential: sequential, container: container, ttl: ttl}, open)
-			if err == nil {
-				fmt.Fprintln(cmd.OutOrStdout(), t.Shown(made))
-			}
-			return err
-		})
-	}
-	return cmd
-}
-
-// kindOf is what a new node is to be.
-type kindOf struct {
-	sequential, ephemeral, container bool
-	ttl                              time.Duration // 0: none
-}
-
-// makeNode makes a node of any kind.
-func makeNode(t *client.Tree, at string, data []byte, k kindOf, acl []zk.ACL) (string, error) {
-	flags := int32(0)
-	if k.sequential {
-		flags |= zk.FlagSequence
-	}
-	if k.ephemeral {
-		flags |= zk.FlagEphemeral
-	}
-	switch {
-	case k.container:
-		return t.CreateContainer(at, data, zk.FlagContainer, acl)
-	case k.ttl > 0 && k.sequential:
-		return t.CreateTTL(at, data, zk.FlagPersistentSequentialWithTTL, acl, k.ttl)
-	case k.ttl > 0:
-		return t.CreateTTL(at, data, zk.FlagTTL, acl, k.ttl)
-	}
-	return t.Create(at, data, flags, acl)
-}
-
-// makeAbove makes the nodes above a path that are missing.
-func makeAbove(t *client.Tree, at string) error {
-	for i := 1; i < len(at); i++ {
-		if at[i] != '/' {
-			continue
-		}
-		if _, err := t.Create(at[:i], nil, 0, open); err != nil && !errors.Is(err, zk.ErrNodeExists) {
-			return err
-		}
-	}
-	return nil
-}
-
-func set() *cobra.Command {
-	var z client.ZooKeeper
-	var version int32
-	cmd := &cobra.Command{Use: "set PATH DATA", Short: "Replace a node's data; DATA - is standard input", Args: cobra.ExactArgs(2)}
-	z.Flags(cmd.Flags())
-	cmd.Flags().Int32Var(&version, "version", -1, "only if the node has this `version`")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		data, err := dataOf(cmd, args[1])
-		if err != nil {
-			return err
-		}
-		return with(cmd, &z, args[0], func(t *client.Tree, at string) error {
-			_, err := t.Set(at, data, version)
-			return err
-		})
-	}
-	return cmd
-}
-
-func remove() *cobra.Command {
-	var z client.ZooKeeper
-	var version int32
-	var recursive bool
-	cmd := &cobra.Command{Use: "delete PATH", Aliases: []string{"rm"}, Short: "Delete a node", Args: cobra.ExactArgs(1)}
-	z.Flags(cmd.Flags())
-	cmd.Flags().Int32Var(&version, "version", -1, "only if the node has this `version`")
-	cmd.Flags().BoolVarP(&recursive, "recursive", "r", false, "and all nodes below it")
-	cmd.MarkFlagsMutuallyExclusive("version", "recursive")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return with(cmd, &z, args[0], func(t *client.Tree, at string) error {
-			if recursive {
-				return deleteAll(t, at, batchMax)
-			}
-			return t.Delete(at, version)
+			return watching.wait(cmd)
 		})
 	}
 	return cmd
@@ -295,9 +314,14 @@ func stat() *cobra.Command {
 	var z client.ZooKeeper
 	cmd := &cobra.Command{Use: "stat PATH", Short: "Show a node's versions, times and owner", Args: cobra.ExactArgs(1)}
 	z.Flags(cmd.Flags())
+	watching := watchFlag(cmd, "node")
 	format := output.Flag(cmd)
+	cmd.ValidArgsFunction = completeNodes(&z)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return with(cmd, &z, args[0], func(t *client.Tree, at string) error {
+			if err := watching.set(t, at, wire.WatcherData); err != nil {
+				return err
+			}
 			there, st, err := t.Exists(at)
 			if err != nil {
 				return err
@@ -306,7 +330,10 @@ func stat() *cobra.Command {
 				return zk.ErrNoNode
 			}
 			s := newStats(st)
-			return format.Print(cmd.OutOrStdout(), s, s.table)
+			if err := format.Print(cmd.OutOrStdout(), s, s.table); err != nil {
+				return err
+			}
+			return watching.wait(cmd)
 		})
 	}
 	return cmd
