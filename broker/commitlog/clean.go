@@ -35,12 +35,14 @@ type Sections struct {
 	LogEnd     int64
 	LastStable int64
 	CleanedTo  int64
+	Generation uint64 // Log.Generation: what was found out about the log holds while it is this
 }
 
-// Sections lists the log's sealed segments. No lock is taken.
+// Sections lists the log's sealed segments. It waits for no more than the end of a truncation.
 func (l *Log) Sections() Sections {
+	generation := l.settled()
 	stable := l.LastStable(l.hw.Load())
-	v := Sections{LogStart: l.logStart.Load(), LogEnd: l.logEnd.Load(), LastStable: stable, CleanedTo: max(l.cleanedTo.Load(), 0)}
+	v := Sections{LogStart: l.logStart.Load(), LogEnd: l.logEnd.Load(), LastStable: stable, CleanedTo: max(l.cleanedTo.Load(), 0), Generation: generation}
 	for _, s := range *l.segments.Load() {
 		if s.active != nil {
 			v.Active = s.base
@@ -60,9 +62,6 @@ func (l *Log) CleanedTo() (int64, bool) {
 	to := l.cleanedTo.Load()
 	return max(to, 0), to >= 0
 }
-
-// SetCleanedTo records how far the cleaner got. It lasts once it is checkpointed.
-func (l *Log) SetCleanedTo(offset int64) { l.cleanedTo.Store(offset) }
 
 // FirstTimestamp is the greatest timestamp in ms of the section's first batch, -1 without one.
 func (l *Log) FirstTimestamp(s Section) (int64, error) {
@@ -93,16 +92,25 @@ var ErrNotCleaned = errors.New("cleaning was given up")
 var ErrDamaged = errors.New("segment is damaged")
 
 // Cleaning is the cleaner's work on a log. One at a time; Close waits for its end. For one goroutine.
-type Cleaning struct{ l *Log }
+type Cleaning struct {
+	l          *Log
+	generation uint64
+}
 
-// BeginCleaning makes everything durable that will be replaced, and keeps the log from being closed until End.
-func (l *Log) BeginCleaning() (*Cleaning, error) {
+// BeginCleaning makes everything durable that will be replaced, and keeps the log from being closed until End. generation is that of the
+// Sections that the work is planned by: with a truncation the work is given up, since a record that is gone may be why another one was
+// to go.
+func (l *Log) BeginCleaning(generation uint64) (*Cleaning, error) {
 	if err := l.Flush(); err != nil {
 		return nil, err
 	}
 	l.cleaning.Lock()
-	c := &Cleaning{l}
-	if err := c.Check(); err != nil {
+	c := &Cleaning{l, generation}
+	err := c.Check()
+	if err == nil {
+		err = l.removeUnfinished()
+	}
+	if err != nil {
 		l.cleaning.Unlock()
 		return nil, err
 	}
@@ -112,13 +120,27 @@ func (l *Log) BeginCleaning() (*Cleaning, error) {
 // End lets go of the log.
 func (c *Cleaning) End() { c.l.cleaning.Unlock() }
 
-// Check says whether the work is to be given up: the log has stopped, or is to be closed.
+// Done records that the log is clean below offset. It lasts once it is checkpointed.
+func (c *Cleaning) Done(offset int64) error {
+	c.l.mu.Lock() // truncations hold it
+	defer c.l.mu.Unlock()
+	if err := c.Check(); err != nil {
+		return err
+	}
+	c.l.cleanedTo.Store(offset)
+	return nil
+}
+
+// Check says whether the work is to be given up: the log has stopped, is to be closed, or was truncated.
 func (c *Cleaning) Check() error {
 	if err := c.l.Err(); err != nil {
 		return err
 	}
 	if c.l.leaving.Load() {
 		return fmt.Errorf("%w: %s is being closed", ErrNotCleaned, c.l.o.Partition)
+	}
+	if c.l.generation.Load() != c.generation {
+		return fmt.Errorf("%w: %s was truncated", ErrNotCleaned, c.l.o.Partition)
 	}
 	return nil
 }
@@ -248,7 +270,7 @@ func (r *Replacement) Append(b []byte) error {
 		return err
 	}
 	if !r.s.fits(e.LastOffset) || r.size+int64(len(b)) > math.MaxInt32 {
-		return fmt.Errorf("%w: %s: offset %d does not fit in the segment %d of %d bytes", ErrNotCleaned, r.c.l.o.Partition, e.LastOffset, r.s.base, r.size)
+		return fmt.Errorf("%w: %s: offset %d does not fit in the segment %d of %d bytes", ErrDamaged, r.c.l.o.Partition, e.LastOffset, r.s.base, r.size)
 	}
 	r.s.note(r.size, e.LastOffset, e.MaxTimestamp, r.c.l.settings.Load().IndexIntervalBytes)
 	r.pending = append(r.pending, b...)
@@ -280,7 +302,7 @@ func (r *Replacement) Size() int64 { return r.size }
 // Discard removes what there is of the segment.
 func (r *Replacement) Discard() {
 	r.s.active.file.release()
-	_ = r.c.l.removeKinds(r.s.base, cleanedSuffix) // the next start does, if this does not
+	r.c.l.discard(r.s.base)
 }
 
 // Swap makes the segment durable and puts it in the place of the sections, which must still be the log's. ErrNotCleaned when they are
@@ -302,7 +324,7 @@ func (r *Replacement) Swap(old []Section) error {
 		segs[i] = s.segment
 	}
 	if err := r.c.Check(); err != nil || !l.holds(segs) {
-		_ = l.removeKinds(r.s.base, cleanedSuffix)
+		l.discard(r.s.base)
 		if err == nil {
 			err = fmt.Errorf("%w: segments of %s changed", ErrNotCleaned, l.o.Partition)
 		}

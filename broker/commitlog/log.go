@@ -47,8 +47,9 @@ type Log struct {
 	stop atomic.Pointer[stopped]
 
 	// cleaning is held by the cleaner while it works here; taken before flushing. leaving asks it to stop.
-	cleaning sync.Mutex
-	leaving  atomic.Bool
+	cleaning   sync.Mutex
+	leaving    atomic.Bool
+	unfinished []int64 // base offsets of cleaned segments whose files could not be removed; under cleaning
 	// renames is held exclusively while cleaned segments take the place of others, shared while a sealed segment's file is opened:
 	// both have the same names. Taken after flushing and before mu.
 	renames sync.RWMutex

@@ -19,9 +19,6 @@ func Open(o Options) (*Log, error) {
 	l.settings.Store(&o.Settings)
 	l.firstUnstable.Store(-1)
 	l.cleanedTo.Store(-1)
-	if o.Cleaned {
-		l.cleanedTo.Store(o.CleanedTo)
-	}
 	err := l.load()
 	if err != nil {
 		if segs := l.segments.Load(); segs != nil {
@@ -68,6 +65,14 @@ func (l *Log) load() error {
 		removed = true
 	}
 	l.logEnd.Store(end)
+	if l.o.Cleaned {
+		// Beyond the end it speaks of records that are gone: those that get their offsets will not have been cleaned.
+		if l.cleanedTo.Store(l.o.CleanedTo); l.o.CleanedTo > end {
+			l.o.Logger.Warn().Str("log", l.o.Partition.String()).Int64("cleanedTo", l.o.CleanedTo).Int64("end", end).
+				Msg("the cleaner's checkpoint is beyond the log's end; the whole log is cleaned again")
+			l.cleanedTo.Store(l.logStart.Load())
+		}
+	}
 	if l.reload {
 		if err := l.reloadProducersLocked(end); err != nil {
 			return err

@@ -79,6 +79,27 @@ func (l *Log) removeKinds(base int64, suffix string) error {
 	return err
 }
 
+// discard removes the files of a segment under construction. Those that stay are removed before there is another one (removeUnfinished):
+// beside a later swap, a start would take them for a sign that it was not to be completed, and one of their indexes could become
+// part of another segment. Needs cleaning.
+func (l *Log) discard(base int64) {
+	if err := l.removeKinds(base, cleanedSuffix); err != nil {
+		l.o.Logger.Warn().Err(err).Str("log", l.o.Partition.String()).Int64("segment", base).Msg("cleaned segment that is not needed cannot be removed; it is tried again")
+		l.unfinished = append(l.unfinished, base)
+	}
+}
+
+// removeUnfinished removes what discard left. Needs cleaning.
+func (l *Log) removeUnfinished() error {
+	for len(l.unfinished) > 0 {
+		if err := l.removeKinds(l.unfinished[0], cleanedSuffix); err != nil {
+			return l.fileError(fmt.Errorf("cleaned segment that is not needed: %w", err))
+		}
+		l.unfinished = l.unfinished[1:]
+	}
+	return nil
+}
+
 // renameKinds renames a segment's files, those that there are. undo renames back what was renamed.
 func (l *Log) renameKinds(base int64, from, to string) (undo func() error, paths []string, err error) {
 	var done []string
@@ -121,7 +142,7 @@ func (l *Log) swap(s *segment, old []*segment) error {
 		return l.failed(fmt.Errorf("swap of segments: %w, %w", err, uerr))
 	}
 	if err != nil {
-		_ = l.removeKinds(s.base, cleanedSuffix)
+		l.discard(s.base)
 		return l.fileError(fmt.Errorf("swap of segments: %w", err))
 	}
 	// Whoever opens one of the files by its name waits from here on.

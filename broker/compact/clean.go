@@ -21,6 +21,8 @@ type worker struct {
 	room   int     // bytes of a read, and of a write
 	pace   *pace
 	now    func() time.Time
+	// checkpoint writes the cleaner-offset-checkpoint.
+	checkpoint func(*commitlog.Log) error
 
 	keys   *OffsetMap // nil until it is needed
 	buf    []byte
@@ -40,7 +42,7 @@ type result struct {
 
 // clean runs a round over the part of a log.
 func (w *worker) clean(ctx context.Context, log *commitlog.Log, p part) (r result, err error) {
-	c, err := log.BeginCleaning()
+	c, err := log.BeginCleaning(p.generation)
 	if err != nil {
 		return r, err
 	}
@@ -57,7 +59,17 @@ func (w *worker) clean(ctx context.Context, log *commitlog.Log, p part) (r resul
 	r.indexed = w.now().Sub(begin)
 	end := w.keys.Latest() + 1
 	if end <= p.dirty {
-		return r, nil
+		return r, c.Done(r.to)
+	}
+	// Offsets will be missing from the first swap on. A log of which no checkpoint says that it was cleaned would pass for damaged, should
+	// the broker be killed in this round and the topic no longer be compacted when it starts.
+	if _, known := log.CleanedTo(); !known {
+		if err := c.Done(p.dirty); err != nil {
+			return r, err
+		}
+		if err := w.checkpoint(log); err != nil {
+			return r, err
+		}
 	}
 	f := &filter{
 		keys: w.keys, txns: newTransactions(), producers: c.Producers(), until: p.until, now: begin.UnixMilli(), retention: st.DeleteRetentionMs,
@@ -79,7 +91,7 @@ func (w *worker) clean(ctx context.Context, log *commitlog.Log, p part) (r resul
 	}
 	r.to, r.read, r.written, r.keyless = end, f.read, f.written, f.keyless
 	r.cleant = w.now().Sub(begin) - r.indexed
-	return r, nil
+	return r, c.Done(r.to)
 }
 
 // prepare makes the buffer, and a map that holds the part's keys as far as memory allows.

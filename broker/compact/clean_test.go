@@ -266,3 +266,33 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckpointBeforeTheFirstSwap: from the first swap on offsets are missing, which must be known to be no damage, whatever the topic is
+// by the next start.
+func TestCheckpointBeforeTheFirstSwap(t *testing.T) {
+	w := newWorld(t, fs.OS, t.TempDir())
+	must(t, w.start(true, 0, 0))
+	defer func() { _ = w.log.Close(false) }()
+	known := 0
+	w.w.checkpoint = func(l *commitlog.Log) error {
+		if to, ok := l.CleanedTo(); !ok || to != 0 || l.Segments() != 3 {
+			t.Errorf("cleaned up to %d, %t, %d segments", to, ok, l.Segments())
+		}
+		known++
+		return nil
+	}
+	for range 2 {
+		must(t, w.send(0, false, record.None, rec{key: "k", value: "v"}))
+		must(t, w.log.Roll())
+	}
+	for range 2 {
+		if did, err := w.clean(); err != nil || !did {
+			t.Fatalf("cleaned: %t, %v", did, err)
+		}
+		must(t, w.send(0, false, record.None, rec{key: "k", value: "v"}))
+		must(t, w.log.Roll())
+	}
+	if known != 1 {
+		t.Errorf("%d checkpoints", known)
+	}
+}

@@ -85,7 +85,7 @@ func (c *Cleaner) start() {
 	for range max(1, s.Threads) {
 		threads := max(1, s.Threads)
 		w := &worker{
-			memory: min(s.DedupeBytes/int64(threads), mapBytesMax), load: s.LoadFactor, room: max(s.IOBytes/threads/2, 4096), pace: pace, now: c.c.Now,
+			memory: min(s.DedupeBytes/int64(threads), mapBytesMax), load: s.LoadFactor, room: max(s.IOBytes/threads/2, 4096), pace: pace, now: c.c.Now, checkpoint: c.c.Checkpoint,
 		}
 		if w.load <= 0 || w.load > 1 {
 			w.load = 0.9
@@ -166,8 +166,7 @@ func (c *Cleaner) once(ctx context.Context, w *worker) bool {
 	defer c.done(log)
 	name := log.Partition().String()
 	r, err := w.clean(ctx, log, p)
-	if err == nil && (r.to > r.from || p.invalid) {
-		log.SetCleanedTo(r.to)
+	if err == nil && r.to > r.from {
 		err = c.c.Checkpoint(log)
 	}
 	switch {
@@ -233,10 +232,6 @@ func (c *Cleaner) dirtiest() (*commitlog.Log, part) {
 	c.status.LastRun, c.status.DirtyRatio = now, worst
 	if best != nil {
 		c.busy[best] = true
-		if bestPart.invalid {
-			c.c.Logger.Warn().Str("log", best.Partition().String()).Int64("dirtyFrom", bestPart.dirty).Int64("end", best.LogEnd()).
-				Msg("the cleaner's checkpoint is beyond the log's end; the whole log is cleaned again")
-		}
 	}
 	return best, bestPart
 }

@@ -48,7 +48,7 @@ func newWorld(t testing.TB, fsys fs.FS, dir string) *world {
 	st.SegmentBytes, st.IndexIntervalBytes, st.Compact, st.Delete, st.DeleteRetentionMs, st.MinDirtyRatio, st.FlushMessages = 900, 120, true, false, 1000, 0.01, 1
 	return &world{
 		t: t, fs: fsys, dir: dir, now: time.UnixMilli(1e12), st: st, sent: map[int64]rec{}, ends: map[int64]int64{}, open: map[int64]int64{}, seq: map[int64]int32{},
-		w: &worker{memory: 1 << 20, load: 0.9, room: 4096, pace: &pace{perSecond: 1e300}, now: func() time.Time { return time.UnixMilli(1e12) }},
+		w: &worker{memory: 1 << 20, load: 0.9, room: 4096, pace: &pace{perSecond: 1e300}, now: func() time.Time { return time.UnixMilli(1e12) }, checkpoint: func(*commitlog.Log) error { return nil }},
 	}
 }
 
@@ -168,7 +168,6 @@ func (w *world) clean() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	w.log.SetCleanedTo(r.to)
 	return r.to > r.from, nil
 }
 

@@ -10,9 +10,8 @@ import (
 type part struct {
 	dirty, until          int64
 	cleanBytes, dirtBytes int64
-	due                   bool // something in it is older than max.compaction.lag.ms
-	// invalid says that the checkpoint spoke of offsets that the log does not have.
-	invalid bool
+	due                   bool   // something in it is older than max.compaction.lag.ms
+	generation            uint64 // of the log that this is said of
 }
 
 // ratio is the share of dirty bytes.
@@ -31,10 +30,7 @@ func (p *part) wanted(st *commitlog.Settings) bool {
 // judge finds the part of a log that may be cleaned now (ms). firstTime is the time of a section's first batch in ms, -1 without one;
 // it is asked for only if there is a greatest lag.
 func judge(v *commitlog.Sections, st *commitlog.Settings, firstTime func(commitlog.Section) (int64, error), now int64) (part, error) {
-	p := part{dirty: max(v.CleanedTo, v.LogStart)}
-	if v.CleanedTo > v.LogEnd {
-		p.dirty, p.invalid = v.LogStart, true
-	}
+	p := part{dirty: max(v.CleanedTo, v.LogStart), generation: v.Generation}
 	until := min(v.LastStable, v.Active)
 	if st.MinCompactionLagMs > 0 {
 		for _, s := range v.Sealed {

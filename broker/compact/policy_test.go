@@ -59,27 +59,26 @@ func TestJudge(t *testing.T) {
 		change                      func(v *commitlog.Sections, st *commitlog.Settings)
 		now                         int64
 		dirty, until, clean, filthy int64
-		due, invalid, wanted        bool
+		due, wanted                 bool
 	}{
-		{"never cleaned", nil, 9000, 0, 30, 0, 300, false, false, true},
-		{"all clean", func(v *commitlog.Sections, _ *commitlog.Settings) { v.CleanedTo = 30 }, 9000, 30, 30, 300, 0, false, false, false},
-		{"a third dirty", func(v *commitlog.Sections, _ *commitlog.Settings) { v.CleanedTo = 20 }, 9000, 20, 30, 200, 100, false, false, false},
-		{"a third dirty is enough", func(v *commitlog.Sections, st *commitlog.Settings) { v.CleanedTo, st.MinDirtyRatio = 20, 0.3 }, 9000, 20, 30, 200, 100, false, false, true},
-		{"within a segment", func(v *commitlog.Sections, _ *commitlog.Settings) { v.CleanedTo = 15 }, 9000, 15, 30, 200, 200, false, false, false},
-		{"an open transaction", func(v *commitlog.Sections, _ *commitlog.Settings) { v.LastStable = 25 }, 9000, 0, 20, 0, 200, false, false, true},
-		{"one in the first segment", func(v *commitlog.Sections, _ *commitlog.Settings) { v.LastStable = 5 }, 9000, 0, 0, 0, 0, false, false, false},
-		{"too young", func(_ *commitlog.Sections, st *commitlog.Settings) { st.MinCompactionLagMs = 500 }, 2400, 0, 10, 0, 100, false, false, true},
-		{"too old", func(v *commitlog.Sections, st *commitlog.Settings) { v.CleanedTo, st.MaxCompactionLagMs = 20, 5000 }, 8001, 20, 30, 200, 100, true, false, true},
-		{"not too old", func(v *commitlog.Sections, st *commitlog.Settings) { v.CleanedTo, st.MaxCompactionLagMs = 20, 5000 }, 8000, 20, 30, 200, 100, false, false, false},
-		{"deleted beyond the checkpoint", func(v *commitlog.Sections, _ *commitlog.Settings) { v.LogStart, v.CleanedTo = 12, 5 }, 9000, 12, 30, 200, 200, false, false, false},
-		{"checkpoint beyond the end", func(v *commitlog.Sections, _ *commitlog.Settings) { v.CleanedTo = 41 }, 9000, 0, 30, 0, 300, false, true, true},
+		{"never cleaned", nil, 9000, 0, 30, 0, 300, false, true},
+		{"all clean", func(v *commitlog.Sections, _ *commitlog.Settings) { v.CleanedTo = 30 }, 9000, 30, 30, 300, 0, false, false},
+		{"a third dirty", func(v *commitlog.Sections, _ *commitlog.Settings) { v.CleanedTo = 20 }, 9000, 20, 30, 200, 100, false, false},
+		{"a third dirty is enough", func(v *commitlog.Sections, st *commitlog.Settings) { v.CleanedTo, st.MinDirtyRatio = 20, 0.3 }, 9000, 20, 30, 200, 100, false, true},
+		{"within a segment", func(v *commitlog.Sections, _ *commitlog.Settings) { v.CleanedTo = 15 }, 9000, 15, 30, 200, 200, false, false},
+		{"an open transaction", func(v *commitlog.Sections, _ *commitlog.Settings) { v.LastStable = 25 }, 9000, 0, 20, 0, 200, false, true},
+		{"one in the first segment", func(v *commitlog.Sections, _ *commitlog.Settings) { v.LastStable = 5 }, 9000, 0, 0, 0, 0, false, false},
+		{"too young", func(_ *commitlog.Sections, st *commitlog.Settings) { st.MinCompactionLagMs = 500 }, 2400, 0, 10, 0, 100, false, true},
+		{"too old", func(v *commitlog.Sections, st *commitlog.Settings) { v.CleanedTo, st.MaxCompactionLagMs = 20, 5000 }, 8001, 20, 30, 200, 100, true, true},
+		{"not too old", func(v *commitlog.Sections, st *commitlog.Settings) { v.CleanedTo, st.MaxCompactionLagMs = 20, 5000 }, 8000, 20, 30, 200, 100, false, false},
+		{"deleted beyond the checkpoint", func(v *commitlog.Sections, _ *commitlog.Settings) { v.LogStart, v.CleanedTo = 12, 5 }, 9000, 12, 30, 200, 200, false, false},
 	} {
 		v, st := sections(0, 10, 20, 30), commitlog.DefaultSettings()
 		if x.change != nil {
 			x.change(&v, &st)
 		}
 		p, err := judge(&v, &st, func(s commitlog.Section) (int64, error) { return s.MaxTimestamp, nil }, x.now)
-		want := part{dirty: x.dirty, until: x.until, cleanBytes: x.clean, dirtBytes: x.filthy, due: x.due, invalid: x.invalid}
+		want := part{dirty: x.dirty, until: x.until, cleanBytes: x.clean, dirtBytes: x.filthy, due: x.due}
 		if err != nil || p != want || p.wanted(&st) != x.wanted {
 			t.Errorf("%s: %+v, wanted %t, %v; want %+v, %t", x.name, p, p.wanted(&st), err, want, x.wanted)
 		}

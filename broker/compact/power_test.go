@@ -96,7 +96,7 @@ const cleanedLog = ".log.cleaned"
 func (w *world) survive(fsys fs.FS, cleaned, point int64) error {
 	s := *w
 	s.fs, s.broken = fsys, true
-	s.w = &worker{memory: w.w.memory, load: w.w.load, room: w.w.room, pace: w.w.pace}
+	s.w = &worker{memory: w.w.memory, load: w.w.load, room: w.w.room, pace: w.w.pace, checkpoint: w.w.checkpoint}
 	if err := s.start(false, cleaned, point); err != nil {
 		return fmt.Errorf("open: %w", err)
 	}

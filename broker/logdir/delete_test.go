@@ -84,7 +84,17 @@ func TestCleanerCheckpoint(t *testing.T) {
 	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a log that was never cleaned: %v", err)
 	}
-	l.SetCleanedTo(17)
+	for range 17 {
+		put(t, m, p, "v")
+	}
+	round, err := l.BeginCleaning(l.Sections().Generation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := round.Done(17); err != nil {
+		t.Fatal(err)
+	}
+	round.End()
 	if err := m.CheckpointCleaned(l); err != nil {
 		t.Fatal(err)
 	}
