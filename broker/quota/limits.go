@@ -105,7 +105,7 @@ func ParseValues(settings map[string]string) (Values, error) {
 			bad = fmt.Errorf("%s=%s is not a number", key, text)
 			continue
 		}
-		v[kind] = n
+		v[kind] = min(n, math.MaxInt64) // Java's "Infinity" is as good as that, and can be counted with
 	}
 	return v, bad
 }

@@ -169,3 +169,24 @@ func TestSensorsAreBounded(t *testing.T) {
 		t.Errorf("%d sensors are kept", n)
 	}
 }
+
+// TestInfinityLeavesNothingBehind: Java reads it as a number, and so may who administers; a later limit counts as ever.
+func TestInfinityLeavesNothingBehind(t *testing.T) {
+	m := meter(t)
+	e, _ := ParseEntity("users", "u")
+	v, err := ParseValues(map[string]string{"controller_mutation_rate": "Infinity"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.table.Store(None.With(e, v))
+	for range 3 {
+		if wait := m.Change("u", "a", 1000, true, 0); wait != 0 {
+			t.Errorf("waits for %v", wait)
+		}
+	}
+	v, _ = ParseValues(map[string]string{"controller_mutation_rate": "2"})
+	m.table.Store(None.With(e, v))
+	if wait := m.Change("u", "a", 30, false, 0); wait != 4*time.Second {
+		t.Errorf("waits for %v", wait)
+	}
+}
