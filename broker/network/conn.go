@@ -173,7 +173,8 @@ func (c *conn) serve() (err error) {
 	}
 }
 
-// muted waits until the client is no longer throttled; what was answered leaves before. When the server closes, it is over.
+// muted waits until the client is no longer throttled; what was answered leaves before. When the server closes, it is over. One that is not
+// read is not heard hanging up, and keeps what it has sent already: for the reaper it is as idle as it looks.
 func (c *conn) muted() error {
 	if err := c.pending.drained(c.dead); err != nil {
 		return err
@@ -183,6 +184,9 @@ func (c *conn) muted() error {
 	}
 	c.out.release()
 	c.trim()
+	c.partial.Store(c.in != nil)
+	c.since.Store(int64(c.srv.elapsed()))
+	defer c.since.Store(0)
 	for d := c.info.Muted(); d > 0; d = c.info.Muted() {
 		t := time.NewTimer(d)
 		select {

@@ -421,6 +421,33 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 	})
 }
 
+// TestMutedConnectionsAreClosed: a client that is throttled for long, and long gone, keeps no connection, and no memory that others wait for.
+func TestMutedConnectionsAreClosed(t *testing.T) {
+	muting := echo(3, 0, 8)
+	handle := muting.Handle
+	muting.Handle = func(ctx context.Context, r *api.Request) (api.Response, error) {
+		r.Conn.Mute(time.Hour)
+		return handle(ctx, r)
+	}
+	t.Run("idle", func(t *testing.T) {
+		s := start(t, false, []api.Entry{muting}, func(c *Config) { c.MaxIdle = 50 * time.Millisecond })
+		c := dial(t, s)
+		c.Write(frame(3, 0, 1, "x"))
+		expect(t, c, 1, "test/x")
+		expectClosed(t, c)
+	})
+	t.Run("with a part of a request", func(t *testing.T) {
+		s := start(t, false, []api.Entry{muting}, func(c *Config) { c.RequestTimeout = 50 * time.Millisecond })
+		c := dial(t, s)
+		c.Write(append(frame(3, 0, 1, "x"), frame(3, 0, 2, "y")[:5]...))
+		expect(t, c, 1, "test/x")
+		others := s.budget.limit + 1
+		s.budget.hold(others)
+		defer s.budget.letGo(others)
+		eventually(t, "closed", func() bool { return s.Connections() == 0 })
+	})
+}
+
 func TestCloseFinishesWhatWasAccepted(t *testing.T) {
 	both(t, func(t *testing.T, portable bool) {
 		var sw sweeper
