@@ -42,6 +42,8 @@ func (m memoryTarget) Sleep(d time.Duration) {
 
 func (m memoryTarget) Slack() time.Duration { return time.Millisecond }
 
+func (m memoryTarget) Late() bool { return false } // a bubble's time waits for whatever is slow
+
 // TestAgainstTheModel plays random scripts, whose seeds are printed when they fail.
 func TestAgainstTheModel(t *testing.T) {
 	scripts := uint64(600)

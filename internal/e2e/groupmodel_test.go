@@ -26,19 +26,22 @@ var groupLines = []string{"group.min.session.timeout.ms=100", "group.max.size=4"
 
 var groupTopics = [2]string{"t", "u"}
 
-// groupScript plays one script, again if the machine was too busy for its timers.
+// groupScript plays one script, again if the machine was too busy for its timers, with twice the time for everything. Nil without an error:
+// it remained too busy.
 func groupScript(address string, seed uint64) (*grouptest.Play, error) {
-	for try := 0; ; try++ {
-		target := grouptest.Dial(address)
+	for try := range 4 {
+		scale := 1 << try
+		target := grouptest.Dial(address, scale)
 		p, err := grouptest.Run(grouptest.Script{
 			Seed: seed, Steps: 50, Group: fmt.Sprint(seed, strings.Repeat("~", try)), Topics: groupTopics, Limits: groupLimits,
-			Session: time.Second, Rebalance: 1600 * time.Millisecond,
+			Session: time.Duration(scale) * time.Second, Rebalance: time.Duration(scale) * 1600 * time.Millisecond,
 		}, target)
 		target.Close()
-		if err == nil || !p.Late || try == 9 {
+		if err == nil || !p.Late {
 			return p, err
 		}
 	}
+	return nil, nil
 }
 
 // groupScripts plays scripts against a broker, many at a time.
@@ -68,12 +71,19 @@ func groupScripts(t *testing.T, address string, seeds []uint64) map[uint64]*grou
 			if err != nil {
 				t.Error(err)
 			}
+			if p == nil {
+				t.Logf("seed %d is not judged: the machine was too busy", seed)
+				return
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			plays[seed] = p
 		})
 	}
 	work.Wait()
+	if len(plays) < (len(seeds)+1)/2 {
+		t.Skipf("%d of %d scripts could be judged: the machine is too busy", len(plays), len(seeds))
+	}
 	return plays
 }
 
@@ -104,6 +114,9 @@ func TestGroupProtocol(t *testing.T) {
 	compared := 0
 	for seed, o := range ours {
 		a := theirs[seed]
+		if a == nil {
+			continue
+		}
 		n := max(len(o.Lines), len(a.Lines))
 		if open := max(o.Open, a.Open); open >= 0 {
 			n = min(n, open)

@@ -224,7 +224,14 @@ func (p *player) join(c *client) error {
 			r.Protocols = append(r.Protocols, kmsg.JoinGroupRequestProtocol{Name: n, Metadata: subscription.AppendTo(nil)})
 		}
 	}
-	return p.ask(c, fmt.Sprintf("joins as %s %s, version %d, session %v", p.name(r.MemberID), text(r.InstanceID), r.Version, session), r)
+	lasts := "a short session" // not how long: a seed reads the same at every scale
+	switch {
+	case session == p.script.Limits.MaxSession:
+		lasts = "a long session"
+	case session > p.script.Limits.MaxSession:
+		lasts = "too long a session"
+	}
+	return p.ask(c, fmt.Sprintf("joins as %s %s, version %d, %s", p.name(r.MemberID), text(r.InstanceID), r.Version, lasts), r)
 }
 
 func (p *player) sync(c *client) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -27,12 +28,18 @@ type Target interface {
 	Slack() time.Duration
 	// Pace is how long a request is on its way at most.
 	Pace() time.Duration
+	// Late says that the target was seen to be slower than that.
+	Late() bool
 }
 
 // Broker is a Target at an address. Close it.
 type Broker struct {
 	address string
 	began   time.Time
+	scale   time.Duration
+	done    chan struct{} // closed by Close
+	pinged  atomic.Int64  // when the last ping was sent, as Now
+	behind  atomic.Int64  // most that a ping, or its answer, was late by
 
 	mu     sync.Mutex
 	idle   []net.Conn
@@ -47,25 +54,57 @@ const brokerSlack = 350 * time.Millisecond
 // brokerPace is how long a request is on its way at most. Nothing tells that one has arrived that is not answered.
 const brokerPace = 80 * time.Millisecond
 
-// Dial is the broker at an address; connections are made when they are needed.
-func Dial(address string) *Broker {
-	return &Broker{address: address, began: time.Now(), all: map[net.Conn]bool{}}
+// Dial is the broker at an address; connections are made when they are needed. Scale is how many times slower than usual it, and the
+// machine, may be.
+func Dial(address string, scale int) *Broker {
+	b := &Broker{address: address, began: time.Now(), scale: time.Duration(scale), done: make(chan struct{}), all: map[net.Conn]bool{}}
+	b.work.Go(b.ping)
+	return b
 }
+
+// ping asks the broker something simple again and again: while that takes long, so do its timers and the requests that it parks.
+func (b *Broker) ping() {
+	for {
+		b.pinged.Store(int64(b.Now()))
+		r := kmsg.NewPtrApiVersionsRequest()
+		select {
+		case a := <-b.Ask(r):
+			if a.Err != nil {
+				return // who plays will see it
+			}
+		case <-b.done:
+			return
+		}
+		select {
+		case <-time.After(b.Pace()):
+		case <-b.done:
+			return
+		}
+		b.behind.Store(max(b.behind.Load(), int64(b.overdue())))
+	}
+}
+
+// overdue is how long the next ping should have been sent for.
+func (b *Broker) overdue() time.Duration { return b.Now() - time.Duration(b.pinged.Load()) - b.Pace() }
+
+// Late is Target's.
+func (b *Broker) Late() bool { return max(time.Duration(b.behind.Load()), b.overdue()) > b.Pace()/2 }
 
 // Now is Target's.
 func (b *Broker) Now() time.Duration { return time.Since(b.began) }
 
 // Pace is Target's.
-func (b *Broker) Pace() time.Duration { return brokerPace }
+func (b *Broker) Pace() time.Duration { return brokerPace * b.scale }
 
 // Sleep is Target's.
 func (b *Broker) Sleep(d time.Duration) { time.Sleep(d) }
 
 // Slack is Target's.
-func (b *Broker) Slack() time.Duration { return brokerSlack }
+func (b *Broker) Slack() time.Duration { return brokerSlack * b.scale }
 
 // Close closes the connections; requests that wait fail.
 func (b *Broker) Close() {
+	close(b.done)
 	b.mu.Lock()
 	b.closed = true
 	for c := range b.all {

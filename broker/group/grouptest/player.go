@@ -31,7 +31,7 @@ type Play struct {
 	Lines []string
 	// Open is the number of lines up to the first choice that the protocol leaves to the coordinator.
 	Open int
-	// Late says that the target was so slow that its timers need not be where the model has them.
+	// Late says that the target was so slow that its timers need not be where the model has them: an error says nothing.
 	Late bool
 }
 
@@ -73,6 +73,7 @@ func Run(s Script, target Target) (*Play, error) {
 	p.cast()
 	for range s.Steps {
 		if err := p.step(); err != nil {
+			p.late()
 			return &p.play, fmt.Errorf("seed %d: %w\n%s", s.Seed, err, strings.Join(p.play.Lines, "\n"))
 		}
 	}
@@ -91,7 +92,7 @@ func (p *player) tick(d time.Duration) {
 
 // late notes that the target, or the machine, is behind.
 func (p *player) late() {
-	if p.target.Now()-p.began-p.clock > p.target.Pace()/2 {
+	if p.target.Now()-p.began-p.clock > p.target.Pace()/2 || p.target.Late() {
 		p.play.Late = true
 	}
 }
