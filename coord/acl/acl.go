@@ -126,7 +126,7 @@ func Fix(acls []wire.ACL, auth []byte, schemes Schemes) (fixed []wire.ACL, ok bo
 		return wire.OpenACL, true
 	}
 	for i, a := range acls {
-		if a.Null {
+		if a.Null && a.Scheme != schemeAuth { // whose id nobody reads: kazoo sends it as null
 			return nil, false
 		}
 		if slices.Contains(acls[:i], a) {

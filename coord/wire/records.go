@@ -9,7 +9,7 @@ type ID struct{ Scheme, ID string }
 type ACL struct {
 	Perms int32
 	ID
-	// Null says that scheme or id came as null, which no list may keep.
+	// Null says that scheme or id came as null, which no list may keep; the id of scheme auth, which none keeps, may be.
 	Null bool
 }
 
