@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"ottla/internal/fs"
 )
 
 // Roll begins a new segment, unless the active one is empty.
@@ -64,20 +66,36 @@ func (l *Log) createSegment(base, now int64) (*segment, error) {
 	}
 	// After the creation: a sync that runs beside us takes the flag and must then see the name.
 	l.newNames.Store(true)
-	if st.Preallocate {
-		if err := f.Preallocate(st.SegmentBytes); err != nil {
-			f.Close()
-			// Small records may still fit in the old segment: a file that begins before their offsets must not stay.
-			if rerr := l.o.FS.Remove(name(l.dir, base, ".log")); rerr != nil {
-				return nil, rerr
-			}
-			return nil, err
+	if err := l.prepareSegment(f, base, st); err != nil {
+		f.Close()
+		// Small records may still fit in the old segment: a file that begins before their offsets must not stay.
+		if rerr := l.removeSegments([]int64{base}); rerr != nil {
+			return nil, rerr
 		}
+		return nil, err
 	}
 	s := newSegment(base)
 	s.active = &active{file: newHandle(f, l.o.IO), created: now, firstTime: -1, jitter: l.jitter()}
 	s.active.tail.add(base, 0)
 	return s, nil
+}
+
+// prepareSegment makes what belongs to an empty segment beside its file. The indexes stay empty until the first flush: tools that look at a
+// broker's files, as kafka-dump-log, expect them with each segment.
+func (l *Log) prepareSegment(f fs.File, base int64, st *Settings) error {
+	if st.Preallocate {
+		if err := f.Preallocate(st.SegmentBytes); err != nil {
+			return err
+		}
+	}
+	for _, kind := range []fileKind{indexFile, timeIndexFile} {
+		x, err := l.o.FS.OpenFile(name(l.dir, base, suffixes[kind]), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o644)
+		if err != nil {
+			return err
+		}
+		x.Close()
+	}
+	return nil
 }
 
 // jitter is by how many ms a new segment rolls earlier.
