@@ -18,6 +18,7 @@ type budget struct {
 	mu        sync.Mutex
 	used      int64
 	overdraft *conn
+	beyond    int64         // of used: what the overdraft has drawn when it did not fit
 	changed   chan struct{} // closed when memory came free; non-nil only while somebody waits
 }
 
@@ -33,6 +34,7 @@ func (b *budget) draw(c *conn, n int64, reserved bool, stop <-chan struct{}) boo
 		if fits || b.overdraft == nil || b.overdraft == c {
 			if !fits {
 				b.overdraft = c
+				b.beyond += n
 			}
 			b.used += n
 			b.mu.Unlock()
@@ -74,7 +76,7 @@ func (b *budget) repay(c *conn, n int64) {
 	defer b.mu.Unlock()
 	b.used -= n
 	if b.overdraft == c {
-		b.overdraft = nil
+		b.overdraft, b.beyond = nil, 0
 	}
 	if b.changed != nil {
 		close(b.changed)
@@ -83,12 +85,13 @@ func (b *budget) repay(c *conn, n int64) {
 }
 
 // hold counts n bytes of a connection that has sent a part of a request and waits for the rest, and asks nobody: they are there
-// already. It returns false when so much is held that this connection must go.
-func (b *budget) hold(n int64) bool {
+// already. It returns false when so much is held that this connection must go. One request may be larger than the limit, and its client
+// may pause: what the overdraft has drawn does not count, and it is never the one that must go.
+func (b *budget) hold(c *conn, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.used += n
-	return b.used <= 2*b.limit
+	return b.overdraft == c || b.used-b.beyond <= 2*b.limit
 }
 
 // letGo ends hold.

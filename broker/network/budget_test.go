@@ -50,6 +50,17 @@ func TestBudgetNeverDeadlocks(t *testing.T) {
 	})
 }
 
+// A client may pause within a request that is larger than all memory.
+func TestLargeRequestMayPause(t *testing.T) {
+	s := start(t, false, []api.Entry{echo(3, 0, 8)}, func(c *Config) { c.InFlightBytes, c.ReservedBytes = 1<<20, 1<<10 })
+	body := string(bytes.Repeat([]byte("x"), 5<<20))
+	f, c := frame(3, 0, 1, body), dial(t, s)
+	c.Write(f[:3<<20])
+	eventually(t, "it waits", func() bool { s.budget.mu.Lock(); defer s.budget.mu.Unlock(); return s.budget.used >= 3<<20 })
+	go c.Write(f[3<<20:])
+	expect(t, c, 1, "test/"+body)
+}
+
 // A client that holds memory with half a request while others wait is closed.
 func TestStalledHolderIsClosed(t *testing.T) {
 	s := start(t, false, []api.Entry{echo(3, 0, 8)}, func(c *Config) {

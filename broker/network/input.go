@@ -124,7 +124,7 @@ var errHoarded = errors.New("too much memory is held by requests that were begun
 func (c *conn) wait(partial bool) error {
 	if partial {
 		c.parked = min(int64(len(c.in.b)), bufferBase) // what is beyond is drawn
-		if !c.srv.budget.hold(c.parked) {
+		if !c.srv.budget.hold(c, c.parked) {
 			return errHoarded
 		}
 	}

@@ -442,7 +442,7 @@ func TestMutedConnectionsAreClosed(t *testing.T) {
 		c.Write(append(frame(3, 0, 1, "x"), frame(3, 0, 2, "y")[:5]...))
 		expect(t, c, 1, "test/x")
 		others := s.budget.limit + 1
-		s.budget.hold(others)
+		s.budget.hold(nil, others)
 		defer s.budget.letGo(others)
 		eventually(t, "closed", func() bool { return s.Connections() == 0 })
 	})
