@@ -35,7 +35,7 @@ func Command() *cobra.Command {
 	add("trees", tree(), find(), copyTree(), move(), dump(), load(), count())
 	add("access", getACL(), setACL(), whoAmI(), quotaCommand())
 	add("together", lock(), elect(), barrier())
-	add("server", interactive(), sessions(), configCommand(), reconfig(), ephemerals())
+	add("server", interactive(), sessions(), configCommand(), reconfig(), ephemerals(), crossCheck())
 	return cmd
 }
 
