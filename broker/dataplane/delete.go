@@ -99,6 +99,7 @@ func wait(ctx context.Context, all []*deletion, timeout time.Duration) error {
 		return true
 	})
 	defer w.Forget()
+	defer api.Waiting(ctx)()
 	select {
 	case <-w.Ready():
 	case <-ctx.Done():

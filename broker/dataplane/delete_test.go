@@ -1,6 +1,8 @@
 package dataplane
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"testing"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"ottla/broker/api"
 	"ottla/broker/commitlog"
 	"ottla/broker/record"
 	"ottla/broker/topic"
@@ -110,6 +113,12 @@ func TestDeleteRecordsWaits(t *testing.T) {
 	r := call[*kmsg.DeleteRecordsResponse](c, deleteRequest(2, 50*time.Millisecond, "pair", map[int32]int64{0: -1}))
 	if got := r.Topics[0].Partitions[0]; got.ErrorCode != kerr.RequestTimedOut.Code || got.LowWatermark != 0 {
 		t.Errorf("a follower that does not follow: %+v", got)
+	}
+	// The wait is for others, and no time of the client's.
+	waits := new(api.Waits)
+	h := &deletes{Config{Replicas: b, Metadata: b, Now: b.now, Random: rand.Read}}
+	if _, err := h.handle(api.WithWaits(context.Background(), waits), nil, deleteRequest(2, 50*time.Millisecond, "pair", map[int32]int64{0: -1})); err != nil || waits.Total() < 50*time.Millisecond {
+		t.Errorf("of 50 ms %v were waited: %v", waits.Total(), err)
 	}
 	c.send(deleteRequest(2, 20*time.Second, "pair", map[int32]int64{0: -1}))
 	follow(1)
