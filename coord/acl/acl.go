@@ -119,23 +119,18 @@ func (s Schemes) proven(scheme string) bool {
 	return false
 }
 
-// Fix is the list that a create or setACL stores: without duplicates, "auth" replaced by what the connection has proven. ok is
-// false if the list may not be stored.
-func Fix(acls []wire.ACL, auth []byte, schemes Schemes) (fixed []wire.ACL, ok bool) {
+// Fix is the list that a create or setACL stores: without duplicates, "auth" replaced by what the connection has proven. Any other code than
+// CodeOK is why the list may not be stored.
+func Fix(acls []wire.ACL, auth []byte, schemes Schemes) (fixed []wire.ACL, code wire.Code) {
 	if len(acls) == 1 && acls[0] == wire.OpenACL[0] {
-		return wire.OpenACL, true
+		return wire.OpenACL, wire.CodeOK
 	}
 	for i, a := range acls {
-		if a.Null && a.Scheme != schemeAuth { // whose id nobody reads: kazoo sends it as null
-			return nil, false
-		}
 		if slices.Contains(acls[:i], a) {
 			continue
 		}
 		switch {
-		case a.ID == wire.WorldAnyone:
-			fixed = append(fixed, a)
-		case a.Scheme == schemeAuth:
+		case a.Scheme == schemeAuth: // whatever the id, which some clients send as null
 			n := len(fixed)
 			eachIdentity(auth, func(scheme, id []byte) bool {
 				if schemes.proven(string(scheme)) {
@@ -144,27 +139,30 @@ func Fix(acls []wire.ACL, auth []byte, schemes Schemes) (fixed []wire.ACL, ok bo
 				return true
 			})
 			if len(fixed) == n {
-				return nil, false
+				return nil, wire.CodeInvalidACL
 			}
-		case validID(a.ID, schemes):
-			fixed = append(fixed, a)
+		case a.NullScheme, a.Scheme != wire.WorldAnyone.Scheme && a.Scheme != SchemeIP && !schemes.proven(a.Scheme):
+			return nil, wire.CodeInvalidACL
+		case a.NullID:
+			return nil, wire.CodeMarshallingError // as ZooKeeper, which stumbles over it
+		case a.ID != wire.WorldAnyone && !validID(a.ID):
+			return nil, wire.CodeInvalidACL
 		default:
-			return nil, false
+			fixed = append(fixed, a)
 		}
 	}
-	return fixed, len(fixed) > 0
+	if len(fixed) == 0 {
+		return nil, wire.CodeInvalidACL
+	}
+	return fixed, wire.CodeOK
 }
 
 // validID says whether the id is one that its scheme could match.
-func validID(id wire.ID, schemes Schemes) bool {
-	if id.Scheme == SchemeIP {
+func validID(id wire.ID) bool {
+	switch id.Scheme {
+	case SchemeIP:
 		_, ok := parseNet(id.ID)
 		return ok
-	}
-	if !schemes.proven(id.Scheme) {
-		return false
-	}
-	switch id.Scheme {
 	case SchemeSASL:
 		// The name of a Kerberos principal, which has at most one @ and before it at most one slash; without an @, anything.
 		name, realm, ok := strings.Cut(id.ID, "@")

@@ -78,14 +78,29 @@ func TestFix(t *testing.T) {
 		{[]wire.ACL{entry(1, "ip", "fe80::1%eth0")}, nil},
 		{[]wire.ACL{entry(1, "ip", "1.2.3.4/33")}, nil},
 		{[]wire.ACL{entry(-1, "ip", "1.2.3.4/32")}, []wire.ACL{entry(-1, "ip", "1.2.3.4/32")}},
-		{[]wire.ACL{{Perms: 31, ID: wire.WorldAnyone, Null: true}}, nil},
+		{[]wire.ACL{{Perms: 31, ID: wire.ID{ID: "x"}, NullScheme: true}}, nil},
+		{[]wire.ACL{{Perms: 31, ID: wire.ID{Scheme: "digest"}, NullID: true}}, nil},
+		{[]wire.ACL{{Perms: 31, ID: wire.ID{Scheme: "auth"}, NullID: true}}, []wire.ACL{entry(31, "digest", "u:h"), entry(31, "digest", "v:i")}},
+		{[]wire.ACL{entry(1, "sasl", "u")}, nil},
+		{[]wire.ACL{entry(1, "x509", "CN=u")}, nil},
 	} {
-		got, ok := Fix(c.in, user, Schemes{Digest: true})
-		if ok != (c.want != nil) || !slices.Equal(got, c.want) && ok {
-			t.Errorf("%v: got %v, %v; want %v", c.in, got, ok, c.want)
+		got, code := Fix(c.in, user, Schemes{Digest: true})
+		if ok := code == wire.CodeOK; ok != (c.want != nil) || !slices.Equal(got, c.want) && ok {
+			t.Errorf("%v: got %v, %v; want %v", c.in, got, code, c.want)
 		}
 	}
-	if _, ok := Fix([]wire.ACL{entry(1, "auth", "")}, auth(wire.ID{Scheme: "ip", ID: "9.9.9.9"}), Schemes{Digest: true}); ok {
+	if _, code := Fix([]wire.ACL{entry(1, "auth", "")}, auth(wire.ID{Scheme: "ip", ID: "9.9.9.9"}), Schemes{Digest: true}); code == wire.CodeOK {
 		t.Error("an address counts as proof")
+	}
+	all := Schemes{Digest: true, SASL: true, X509: true}
+	proven := auth(wire.ID{Scheme: "sasl", ID: "u"}, wire.ID{Scheme: "x509", ID: "CN=u"})
+	got, _ := Fix([]wire.ACL{entry(1, "auth", "")}, proven, all)
+	if want := []wire.ACL{entry(1, "sasl", "u"), entry(1, "x509", "CN=u")}; !slices.Equal(got, want) {
+		t.Errorf("auth became %v, want %v", got, want)
+	}
+	for _, id := range []string{"u", "u/h@R", "", "a/b/c"} {
+		if _, code := Fix([]wire.ACL{entry(1, "sasl", id)}, nil, all); code != wire.CodeOK {
+			t.Errorf("sasl %q: %v", id, code)
+		}
 	}
 }

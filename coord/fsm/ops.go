@@ -113,9 +113,9 @@ func (c *call) create(o *op) (wire.Code, tree.Undo) {
 	if slash < 0 || bytes.IndexByte(o.path, 0) >= 0 {
 		return wire.CodeBadArguments, tree.Undo{}
 	}
-	acls, ok := acl.Fix(o.acls, c.req.Auth, c.schemes())
-	if !ok {
-		return wire.CodeInvalidACL, tree.Undo{}
+	acls, code := acl.Fix(o.acls, c.req.Auth, c.schemes())
+	if code != wire.CodeOK {
+		return code, tree.Undo{}
 	}
 	t := c.m.tree
 	parent := t.Lookup(o.path[:slash])
@@ -251,9 +251,9 @@ func (c *call) setACL() wire.Code {
 	if !validPath(c.m.tree, path) {
 		return wire.CodeBadArguments
 	}
-	acls, ok := acl.Fix(acls, c.req.Auth, c.schemes())
-	if !ok {
-		return wire.CodeInvalidACL
+	acls, code := acl.Fix(acls, c.req.Auth, c.schemes())
+	if code != wire.CodeOK {
+		return code
 	}
 	n, code := c.find(path)
 	if code != wire.CodeOK {

@@ -9,8 +9,8 @@ type ID struct{ Scheme, ID string }
 type ACL struct {
 	Perms int32
 	ID
-	// Null says that scheme or id came as null, which no list may keep; the id of scheme auth, which none keeps, may be.
-	Null bool
+	// NullScheme and NullID say that they came as null, which no list keeps.
+	NullScheme, NullID bool
 }
 
 // WorldAnyone is the identity that everybody has.
@@ -38,7 +38,7 @@ func (d *Decoder) ACLs() (acls []ACL, null bool) {
 		if d.err != nil {
 			return nil, false
 		}
-		a.Scheme, a.ID.ID, a.Null = string(scheme), string(id), scheme == nil || id == nil
+		a.Scheme, a.ID.ID, a.NullScheme, a.NullID = string(scheme), string(id), scheme == nil, id == nil
 		acls = append(acls, a)
 	}
 	return acls, false

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,11 @@ func java(t testing.TB, set, class string, args ...string) []string {
 		"-Dlogback.configurationFile=" + conf + "logback.xml"}
 	command = append(command, archives.use(dir, filepath.Base(class))...)
 	return append(append(command, "-cp", strings.Join(jars, ":"), class), args...)
+}
+
+// withFlags puts options of the JVM into the command of one.
+func withFlags(command []string, flags ...string) []string {
+	return slices.Insert(slices.Clone(command), 1, flags...)
 }
 
 // archives are the class archives of JVMs (CDS), which halve what a tool costs. The first process of a class in a test run writes

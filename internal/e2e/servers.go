@@ -52,7 +52,10 @@ func Coordinator(t testing.TB, lines ...string) *Server {
 }
 
 // ZooKeeper starts Apache ZooKeeper 3.9 with a zoo.cfg of the usual values and the given lines.
-func ZooKeeper(t testing.TB, lines ...string) *Server {
+func ZooKeeper(t testing.TB, lines ...string) *Server { return zooKeeperWith(t, nil, lines...) }
+
+// zooKeeperWith is ZooKeeper with options of the JVM.
+func zooKeeperWith(t testing.TB, flags []string, lines ...string) *Server {
 	t.Helper()
 	Peers(t, "zookeeper")
 	dir, port := t.TempDir(), FreePort(t)
@@ -60,7 +63,7 @@ func ZooKeeper(t testing.TB, lines ...string) *Server {
 	writeProperties(t, cfg, append([]string{"tickTime=2000", "dataDir=" + filepath.Join(dir, "data"),
 		fmt.Sprint("clientPort=", port), "clientPortAddress=127.0.0.1", "maxClientCnxns=0", "admin.enableServer=false", "4lw.commands.whitelist=*"}, lines...)...)
 	return coordinator(t, "ZooKeeper", port, func() *Process {
-		return Start(t, dir, "ZooKeeper", java(t, "zookeeper", "org.apache.zookeeper.server.quorum.QuorumPeerMain", cfg)...)
+		return Start(t, dir, "ZooKeeper", withFlags(java(t, "zookeeper", "org.apache.zookeeper.server.quorum.QuorumPeerMain", cfg), flags...)...)
 	})
 }
 
@@ -124,6 +127,12 @@ func Kafka(t testing.TB, dir string, id int, zk string, lines ...string) *Server
 	t.Helper()
 	Peers(t, "kafka-3.9")
 	return broker(t, fmt.Sprint("Kafka ", id), dir, id, zk, lines, func(cfg string) []string { return java(t, "kafka-3.9", "kafka.Kafka", cfg) })
+}
+
+// kafkaWith is Kafka 0 with options of the JVM.
+func kafkaWith(t testing.TB, dir, zk string, flags []string, lines ...string) *Server {
+	t.Helper()
+	return broker(t, "Kafka 0", dir, 0, zk, lines, func(cfg string) []string { return withFlags(java(t, "kafka-3.9", "kafka.Kafka", cfg), flags...) })
 }
 
 func broker(t testing.TB, name, dir string, id int, zk string, lines []string, command func(cfg string) []string) *Server {

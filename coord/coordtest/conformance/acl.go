@@ -100,9 +100,6 @@ func authScheme(e *Env) {
 	c.Fails(wire.CodeInvalidACL, wire.OpCreate, Create(p, nil, 0, auth))
 	c.Auth("u:p")
 	c.OK(wire.OpCreate, Create(p, nil, 0, []wire.ACL{entry(wire.PermAll, "auth", "ignored")}))
-	null := Create(p+"/null", nil, 0, auth) // ends in the length of the id, and the flags
-	copy(null[len(null)-8:], "\xff\xff\xff\xff")
-	c.OK(wire.OpCreate, null)
 	if got := readACL(e, c, p); len(got) != 1 || got[0] != digest(31, hashUP) {
 		e.Errorf("auth became %v", got)
 	}

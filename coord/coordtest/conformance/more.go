@@ -39,6 +39,7 @@ var moreChecks = []check{
 	{name: "getEphemerals when there are none", run: noEphemerals},
 	{name: "auth twice is one identity", run: authTwice},
 	{name: "ip lists", run: ipLists},
+	{name: "null names in lists", run: nullNames},
 }
 
 func boolOfTwo(e *Env) {
@@ -415,5 +416,23 @@ func ipLists(e *Env) {
 		if r := c.Do(wire.OpGetData, PathFlag(p, false)); r.Code != want {
 			e.Errorf("%s: %v, want %v", id, r.Code, want)
 		}
+	}
+}
+
+// nullNames: kazoo sends the empty name of auth as null.
+func nullNames(e *Env) {
+	c, p := e.Client(), e.Path("/n")
+	c.Auth("u:p")
+	null := func(scheme string) []byte {
+		b := wire.AppendInt(wire.AppendInt(wire.AppendBuffer(Str(p), nil), 1), 31)
+		return wire.AppendInt(wire.AppendInt(wire.AppendString(b, scheme), -1), 0)
+	}
+	for scheme, want := range map[string]wire.Code{"world": wire.CodeMarshallingError, "ip": wire.CodeMarshallingError, "digest": wire.CodeMarshallingError, "nosuch": wire.CodeInvalidACL} {
+		c.Fails(want, wire.OpCreate, null(scheme))
+	}
+	c.OK(wire.OpCreate, null("auth"))
+	d := wire.NewDecoder(c.OK(wire.OpGetACL, Str(p)).Body)
+	if acls, _ := d.ACLs(); !slices.Equal(acls, []wire.ACL{digest(31, hashUP)}) {
+		e.Errorf("list %v", acls)
 	}
 }
