@@ -1,5 +1,5 @@
-// Package sasl is the server's side of DIGEST-MD5 (RFC 2831), the only SASL mechanism with passwords that ZooKeeper has, as its clients speak
-// it.
+// Package sasl is both sides of DIGEST-MD5 (RFC 2831), the only SASL mechanism with passwords that ZooKeeper has, as it and its clients
+// speak it: Digest is the server's, Login the client's.
 //
 //	client   nothing, or something that is ignored
 //	server   realm="zk-sasl-md5",nonce="…",charset=utf-8,algorithm=md5-sess

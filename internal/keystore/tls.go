@@ -3,7 +3,6 @@ package keystore
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -129,17 +128,8 @@ func (s *Server) load(suites []uint16) (*tls.Config, error) {
 		return nil, err
 	}
 	if s.Trust.Path != "" {
-		typ, password, err := s.Trust.open()
-		if err != nil {
+		if c.ClientCAs, err = s.Trust.pool(); err != nil {
 			return nil, err
-		}
-		certs, err := Trusted(s.Trust.Path, typ, password)
-		if err != nil {
-			return nil, err
-		}
-		c.ClientCAs = x509.NewCertPool()
-		for _, cert := range certs {
-			c.ClientCAs.AddCert(cert)
 		}
 	}
 	switch ClientAuth(strings.ToLower(string(s.Auth))) {

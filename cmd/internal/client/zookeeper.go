@@ -23,6 +23,8 @@ type ZooKeeper struct {
 	SessionTimeout time.Duration // asked for; the server may choose another
 	Timeout        time.Duration // for the first session
 	Auth           []string      // scheme:credentials, given to the server at once
+	ClientConfig   string        // a file with ZooKeeper's properties of TLS; "": none
+	JAAS           string        // a file with a section Client for SASL; "": that of Java's environment, or none
 }
 
 // DefaultConnect is where a coordinator listens if nothing else is said.
@@ -35,6 +37,8 @@ func (z *ZooKeeper) Flags(f *pflag.FlagSet) {
 	f.StringVarP(&z.Connect, "zookeeper", "z", DefaultConnect, "servers to connect to, `host:port,.../chroot`")
 	f.DurationVar(&z.SessionTimeout, "session-timeout", defaultSession, "session timeout to ask for")
 	f.StringArrayVar(&z.Auth, "auth", nil, "who to be, `scheme:credentials` such as digest:user:password; may be repeated")
+	f.StringVar(&z.ClientConfig, "client-config", "", "`file` with zookeeper.client.secure=true and zookeeper.ssl.* for TLS, as zkCli takes it")
+	f.StringVar(&z.JAAS, "jaas", "", "`file` with a section Client and its DigestLoginModule, to log in with SASL")
 	f.DurationVar(&z.Timeout, "timeout", 10*time.Second, "how long to wait for a session")
 }
 
@@ -51,6 +55,8 @@ type Tree struct {
 	failed  int   // attempts to connect that failed, since the last that did not
 	latest  *raw
 	closed  bool
+	denied  error // why no session will ever be: the login failed
+	secure  *security
 
 	lasting   map[string]int32 // paths with watches that stay, and their mode
 	listeners []*func(Event)
@@ -69,7 +75,11 @@ func (z *ZooKeeper) Open(ctx context.Context) (*Tree, error) {
 	if limit <= 0 {
 		limit = 10 * time.Second
 	}
-	t := &Tree{root: chroot, changed: make(chan struct{}), lasting: map[string]int32{}}
+	secure, err := z.security()
+	if err != nil {
+		return nil, err
+	}
+	t := &Tree{root: chroot, secure: secure, changed: make(chan struct{}), lasting: map[string]int32{}}
 	conn, events, err := zk.Connect(servers, session, zk.WithLogger(silent{}), zk.WithLogInfo(false), zk.WithMaxConnBufferSize(64<<20), zk.WithDialer(t.dial))
 	if err != nil {
 		return nil, unreachable("ZooKeeper", z.Connect, "--zookeeper", err)
@@ -89,6 +99,10 @@ func (z *ZooKeeper) Open(ctx context.Context) (*Tree, error) {
 	defer cancel()
 	for {
 		state, changed, refused := t.look(len(servers))
+		if err := t.loginFailed(); err != nil {
+			t.Close()
+			return nil, err
+		}
 		if state == zk.StateHasSession {
 			if err := t.authenticate(z.Auth); err != nil {
 				t.Close()
@@ -127,7 +141,7 @@ func (t *Tree) authenticate(all []string) error {
 
 // dial takes note of failures, which the library would try again for ever without a word.
 func (t *Tree) dial(network, address string, timeout time.Duration) (net.Conn, error) {
-	c, err := net.DialTimeout(network, address, timeout)
+	c, err := t.secure.dial(network, address, timeout)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err == nil && t.closed {
@@ -136,11 +150,34 @@ func (t *Tree) dial(network, address string, timeout time.Duration) (net.Conn, e
 	}
 	t.refused, t.failed = err, t.failed+1
 	if err == nil {
-		t.failed, t.latest = 0, newRaw(c, nil, t.heard)
+		t.failed, t.latest = 0, newRaw(c, t.login(), t.heard)
 		c = t.latest
 	}
 	t.tellLocked()
 	return c, err
+}
+
+// login is what a new connection does before it is used; nil: nothing.
+func (t *Tree) login() func(*raw) error {
+	if t.secure.user == "" {
+		return nil
+	}
+	return func(r *raw) error {
+		err := t.secure.login(r)
+		if errors.Is(err, errLogin) {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.denied = err
+			t.tellLocked()
+		}
+		return err
+	}
+}
+
+func (t *Tree) loginFailed() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.denied
 }
 
 func (t *Tree) set(s zk.State) {

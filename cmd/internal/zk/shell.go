@@ -28,12 +28,12 @@ const (
 type dialect struct {
 	usage  string // before the list of commands
 	zxids  bool   // events are printed with their zxid
-	config string // the option that names a file with the settings of TLS
+	option string // the one that names a file with the settings of TLS
 }
 
 var (
-	kafkaShell = dialect{usage: "ZooKeeper -server host:port [-zk-tls-config-file <file>] cmd args", config: "-zk-tls-config-file"}
-	zkCli      = dialect{usage: "ZooKeeper -server host:port -client-configuration properties-file cmd args", config: "-client-configuration", zxids: true}
+	kafkaShell = dialect{usage: "ZooKeeper -server host:port [-zk-tls-config-file <file>] cmd args", option: "-zk-tls-config-file"}
+	zkCli      = dialect{usage: "ZooKeeper -server host:port -client-configuration properties-file cmd args", option: "-client-configuration", zxids: true}
 )
 
 // shell is one run of zookeeper-shell or zkCli.
@@ -118,6 +118,8 @@ func runShell(cmd *cobra.Command, d dialect, args []string) error {
 				return output.Usagef("-timeout %s: want milliseconds", value)
 			}
 			s.z.SessionTimeout = time.Duration(ms) * time.Millisecond
+		case s.option:
+			s.z.ClientConfig = value
 		default:
 			return output.Usagef("unknown option %s; `%s --help` lists them", name, cmd.Name())
 		}
