@@ -19,7 +19,7 @@ import (
 
 // TestTakeTurns has Apache Kafka 3.9 and us take turns on one log.dirs, stopped cleanly or killed, with producers in each turn: no record
 // differs, none is lost, nobody complains about what the other left, and a compacted topic that one has cleaned goes on being cleaned
-// by the other. The long form has 20 turns.
+// by the other. Who is killed leaves a swap of the cleaner's unfinished. The long form has 20 turns.
 func TestTakeTurns(t *testing.T) {
 	coord := Coordinator(t, "tickTime=500") // short sessions: an Apache broker does not start while the session of a killed one lives
 	g := &turns{t: t, zk: connect(t, coord.Address), dir: t.TempDir(), compacted: map[int64]keyed{}, last: map[string]keyed{}, lastAt: map[string]int64{}}
@@ -43,6 +43,9 @@ func TestTakeTurns(t *testing.T) {
 		g.work(turn, apache)
 		g.check(name)
 		g.end(kill)
+		if kill {
+			g.interrupt(turn/4*2 + turn%2) // the how manieth kill it is
+		}
 		g.complaints(name, turn > 0 && g.killed)
 		g.killed = kill
 		if t.Failed() {
@@ -50,6 +53,54 @@ func TestTakeTurns(t *testing.T) {
 		}
 	}
 	Result(t, "%d turns on one log directory: %d records of a compacted topic, of which %d are left, and %d of others", n, len(g.compacted), g.left, g.plain)
+}
+
+// interrupt leaves the compacted topic as a broker does that is killed while a cleaned segment takes the place of others: whoever comes next must
+// complete that, or take it back.
+func (g *turns) interrupt(kills int) {
+	t := g.t
+	dir := filepath.Join(g.dir, "data", "compacted-0")
+	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(logs) < 2 {
+		t.Fatalf("segments %q, %v", logs, err)
+	}
+	segment := strings.TrimSuffix(logs[0], ".log") // Glob sorts
+	move := func(kind, suffix string, stays bool) {
+		b, err := os.ReadFile(segment + kind)
+		if errors.Is(err, os.ErrNotExist) {
+			return // there is not always a transaction index
+		}
+		if err == nil {
+			err = os.WriteFile(segment+kind+suffix, b, 0o644)
+		}
+		if err == nil && !stays {
+			err = os.Remove(segment + kind)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := []string{"swap, and the old one is there", "some are in place", "some are cleaned only", "swap, and the old one is deleted"}[kills%4]
+	t.Logf("a turn ends in a swap: %s", state)
+	for _, kind := range []string{".log", ".index", ".timeindex", ".txnindex"} {
+		switch kills % 4 {
+		case 0:
+			move(kind, ".swap", true)
+		case 1:
+			if kind != ".log" {
+				move(kind, ".swap", false)
+			}
+		case 2:
+			if kind == ".log" {
+				move(kind, ".swap", true)
+			} else {
+				move(kind, ".cleaned", true)
+			}
+		case 3:
+			move(kind, ".deleted", true)
+			move(kind, ".swap", false)
+		}
+	}
 }
 
 // keyed is a record of the compacted topic. A value of "" marks a deletion.
