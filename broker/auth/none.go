@@ -109,9 +109,10 @@ func createToken(_ context.Context, r *api.Request, q *kmsg.CreateDelegationToke
 	resp.TokenRequesterPrincipalType, resp.TokenRequesterPrincipalName, _ = strings.Cut(r.Conn.Principal, ":")
 	resp.PrincipalType, resp.PrincipalName = resp.TokenRequesterPrincipalType, resp.TokenRequesterPrincipalName
 	if q.OwnerPrincipalName != nil && *q.OwnerPrincipalName != "" {
-		resp.PrincipalType, resp.PrincipalName = "", *q.OwnerPrincipalName
 		if q.OwnerPrincipalType != nil {
-			resp.PrincipalType = *q.OwnerPrincipalType
+			resp.PrincipalType, resp.PrincipalName = *q.OwnerPrincipalType, *q.OwnerPrincipalName
+		} else {
+			resp.ErrorCode = kerr.UnknownServerError.Code // half an owner, which Kafka does not expect
 		}
 	}
 	resp.IssueTimestamp, resp.ExpiryTimestamp, resp.MaxTimestamp = -1, -1, -1

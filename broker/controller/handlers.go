@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -97,14 +98,9 @@ func (h *Handlers) createTopics(ctx context.Context, r *api.Request, q *kmsg.Cre
 	budget := h.budget(r, r.Version >= 6)
 	defer func() { resp.ThrottleMillis = budget.millis() }()
 	active := h.Controller.IsActive()
-	answered := map[string]bool{}
 	type wait struct{ answer, partitions int }
 	var waits []wait
 	for _, t := range q.Topics {
-		if answered[t.Topic] {
-			continue
-		}
-		answered[t.Topic] = true
 		a := kmsg.NewCreateTopicsResponseTopic()
 		a.Topic, a.NumPartitions, a.ReplicationFactor, a.Configs = t.Topic, -1, -1, []kmsg.CreateTopicsResponseTopicConfig{}
 		var err error
@@ -115,7 +111,9 @@ func (h *Handlers) createTopics(ctx context.Context, r *api.Request, q *kmsg.Cre
 		case count[t.Topic] > 1:
 			err = planner.Refuse(kerr.InvalidRequest, "Found multiple entries for this topic.")
 		case t.Topic == clusterMetadataTopic:
-			err = planner.Refuse(kerr.TopicAuthorizationFailed, "Authorization failed.")
+			err = planner.Refuse(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", t.Topic)
+		case h.Metadata.HasTopic(t.Topic):
+			err = alreadyExists(t.Topic)
 		default:
 			var n NewTopic
 			if n, err = newTopic(t); err == nil {
@@ -141,6 +139,7 @@ func (h *Handlers) createTopics(ctx context.Context, r *api.Request, q *kmsg.Cre
 		led := func() bool { return h.Metadata.IsLed(a.Topic, w.partitions) }
 		if q.TimeoutMillis <= 0 || h.Metadata.Wait(ctx, led) != nil {
 			a.ErrorCode = kerr.RequestTimedOut.Code
+			a.NumPartitions, a.ReplicationFactor, a.Configs = -1, -1, []kmsg.CreateTopicsResponseTopicConfig{} // of an error, but the id
 		}
 	}
 	return resp, nil
@@ -189,6 +188,8 @@ func (h *Handlers) deleteTopics(ctx context.Context, r *api.Request, q *kmsg.Del
 		return h.Topics.Delete(write, name)
 	}
 	active := h.Controller.IsActive()
+	// One topic that is named twice over makes the whole request wrong.
+	wrong := active && h.DeleteTopics && slices.ContainsFunc(asked, func(t kmsg.DeleteTopicsRequestTopic) bool { return t.Topic != nil && t.TopicID != topic.ID{} })
 	var waits []string
 	for _, t := range asked {
 		a := kmsg.NewDeleteTopicsResponseTopic()
@@ -202,8 +203,8 @@ func (h *Handlers) deleteTopics(ctx context.Context, r *api.Request, q *kmsg.Del
 			if r.Version < 3 {
 				err = kerr.InvalidRequest
 			}
-		case t.Topic != nil && t.TopicID != topic.ID{}:
-			err = planner.Refuse(kerr.InvalidRequest, "Topic name and topic ID can not both be specified.")
+		case wrong:
+			err = kerr.InvalidRequest
 		case t.Topic == nil:
 			name, known := h.Metadata.TopicName(t.TopicID)
 			if !known {
@@ -212,6 +213,8 @@ func (h *Handlers) deleteTopics(ctx context.Context, r *api.Request, q *kmsg.Del
 			}
 			a.Topic = &name
 			err = remove(name)
+		case topic.Validate(*t.Topic) != nil:
+			err = kerr.UnknownTopicOrPartition // there is none, and it would be a strange path
 		default:
 			err = remove(*t.Topic)
 		}

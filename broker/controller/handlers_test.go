@@ -69,7 +69,7 @@ func testCreateTopicsRefuses(t *testing.T, address string) {
 			t.ReplicaAssignment = []kmsg.CreateTopicsRequestTopicReplicaAssignment{{Partition: 1, Replicas: []int32{0}}}
 		}, kerr.InvalidReplicaAssignment, "partitions should be a consecutive 0-based integer sequence"},
 		{"twice", func(q *request, t *topicOf) { q.Topics = append(q.Topics, *t) }, kerr.InvalidRequest, "Found multiple entries for this topic."},
-		{"KRaft's log", func(_ *request, t *topicOf) { t.Topic = "__cluster_metadata" }, kerr.TopicAuthorizationFailed, "Authorization failed."},
+		{"KRaft's log", func(_ *request, t *topicOf) { t.Topic = "__cluster_metadata" }, kerr.InvalidRequest, "Creation of internal topic __cluster_metadata is prohibited."},
 		{"no time", func(q *request, _ *topicOf) { q.TimeoutMillis = 0 }, kerr.RequestTimedOut, "<null>"},
 	} {
 		for version := int16(0); version <= 7; version++ {
@@ -233,10 +233,13 @@ func testDeleteTopicsRefuses(t *testing.T, address string) {
 	}
 	q := kmsg.NewPtrDeleteTopicsRequest()
 	q.TimeoutMillis = 1000
-	q.Topics = []kmsg.DeleteTopicsRequestTopic{{TopicID: topic.ID{1}}, {Topic: &name, TopicID: id}}
-	r := ask[*kmsg.DeleteTopicsResponse](a, 6, q)
-	if r.Topics[0].ErrorCode != kerr.UnknownTopicID.Code || r.Topics[0].Topic != nil || r.Topics[1].ErrorCode != kerr.InvalidRequest.Code {
+	q.Topics = []kmsg.DeleteTopicsRequestTopic{{TopicID: topic.ID{1}}}
+	if r := ask[*kmsg.DeleteTopicsResponse](a, 6, q); r.Topics[0].ErrorCode != kerr.UnknownTopicID.Code || r.Topics[0].Topic != nil {
 		t.Errorf("%+v", r.Topics)
+	}
+	q.Topics = append(q.Topics, kmsg.DeleteTopicsRequestTopic{Topic: &name, TopicID: id})
+	if r := ask[*kmsg.DeleteTopicsResponse](a, 6, q); r.Topics[0].ErrorCode != kerr.InvalidRequest.Code || r.Topics[1].ErrorCode != kerr.InvalidRequest.Code {
+		t.Errorf("a topic named twice over: %+v", r.Topics)
 	}
 	a.stop()
 	controllerOf(t, b)

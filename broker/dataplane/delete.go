@@ -42,7 +42,7 @@ func (d *deletion) done() bool {
 func (h *deletes) handle(ctx context.Context, _ *api.Request, q *kmsg.DeleteRecordsRequest) (kmsg.Response, error) {
 	resp := kmsg.NewPtrDeleteRecordsResponse()
 	var waiting []*deletion
-	for _, t := range q.Topics {
+	for _, t := range byTopic(q.Topics) {
 		rt := kmsg.NewDeleteRecordsResponseTopic()
 		rt.Topic = t.Topic
 		rt.Partitions = make([]kmsg.DeleteRecordsResponseTopicPartition, len(t.Partitions))
@@ -62,6 +62,21 @@ func (h *deletes) handle(ctx context.Context, _ *api.Request, q *kmsg.DeleteReco
 		resp.Topics = append(resp.Topics, rt)
 	}
 	return resp, wait(ctx, waiting, time.Duration(q.TimeoutMillis)*time.Millisecond)
+}
+
+// byTopic puts together what a request says about a topic that it names more than once: each is answered once.
+func byTopic(asked []kmsg.DeleteRecordsRequestTopic) []kmsg.DeleteRecordsRequestTopic {
+	at := make(map[string]int, len(asked))
+	merged := asked[:0]
+	for _, t := range asked {
+		if i, again := at[t.Topic]; again {
+			merged[i].Partitions = append(merged[i].Partitions, t.Partitions...)
+			continue
+		}
+		at[t.Topic] = len(merged)
+		merged = append(merged, t)
+	}
+	return merged
 }
 
 // begin moves one partition's log start.

@@ -16,6 +16,7 @@ import (
 const (
 	groupCoordinator       = 0
 	transactionCoordinator = 1
+	shareCoordinator       = 2
 )
 
 // findWait is how long FindCoordinator waits for an internal topic that it has made to get its leaders. Kafka answers
@@ -43,6 +44,13 @@ func (c *Coordinator) findCoordinator(ctx context.Context, r *api.Request, req *
 		for _, key := range req.CoordinatorKeys {
 			f := c.find(ctx, req.CoordinatorType, key, r.Conn.Listener, made)
 			made = made && f.err != kerr.CoordinatorNotAvailable
+			if req.CoordinatorType == shareCoordinator {
+				// As Apache Kafka 3.9, which has none either. A kind that it does not know has a text; what it knows has none.
+				f.message = ""
+				if req.Version >= 6 {
+					f.err = kerr.CoordinatorNotAvailable
+				}
+			}
 			resp.Coordinators = append(resp.Coordinators, kmsg.FindCoordinatorResponseCoordinator{
 				Key: key, NodeID: f.broker.ID, Host: f.broker.Host, Port: f.broker.Port, ErrorCode: code(f.err), ErrorMessage: &f.message,
 			})

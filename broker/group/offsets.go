@@ -21,13 +21,20 @@ func (c *Coordinator) offsetCommit(ctx context.Context, _ *api.Request, req *kms
 	var commits []classic.PartitionOffset
 	var results []slot // of each commit, in the response
 	known := map[topic.Partition]int{}
+	topics := map[string]int{} // a topic is answered once, however often it is named
 	now := c.cfg.Now().UnixMilli()
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		if len(t.Partitions) == 0 && c.metadata.PartitionCount(t.Topic) > 0 {
 			continue // nothing to tell of
 		}
-		rt := kmsg.OffsetCommitResponseTopic{Topic: t.Topic, Partitions: make([]kmsg.OffsetCommitResponseTopicPartition, 0, len(t.Partitions))}
+		n, named := topics[t.Topic]
+		if !named {
+			n = len(resp.Topics)
+			topics[t.Topic] = n
+			resp.Topics = append(resp.Topics, kmsg.OffsetCommitResponseTopic{Topic: t.Topic, Partitions: make([]kmsg.OffsetCommitResponseTopicPartition, 0, len(t.Partitions))})
+		}
+		rt := &resp.Topics[n]
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
 			rp := kmsg.OffsetCommitResponseTopicPartition{Partition: p.Partition}
@@ -39,11 +46,10 @@ func (c *Coordinator) offsetCommit(ctx context.Context, _ *api.Request, req *kms
 			} else {
 				known[tp] = len(commits)
 				commits = append(commits, classic.PartitionOffset{Partition: tp, Offset: committed(req, p, now)})
-				results = append(results, slot{len(resp.Topics), len(rt.Partitions)})
+				results = append(results, slot{n, len(rt.Partitions)})
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
-		resp.Topics = append(resp.Topics, rt)
 	}
 	if len(commits) == 0 {
 		return resp, nil
@@ -171,19 +177,26 @@ func (c *Coordinator) offsetFetch(ctx context.Context, _ *api.Request, req *kmsg
 	return resp, nil
 }
 
-// distinct is what is asked for, without what is named twice. Nil, which means everything, stays nil.
+// distinct is what is asked for, without what is named twice: topics and partitions. Nil, which means everything, stays nil.
 func distinct(wanted []kmsg.OffsetFetchRequestGroupTopic) []kmsg.OffsetFetchRequestGroupTopic {
 	seen := map[topic.Partition]bool{}
-	for i := range wanted {
-		t := &wanted[i]
+	at := map[string]int{}
+	kept := wanted[:0]
+	for _, t := range wanted {
 		t.Partitions = slices.DeleteFunc(t.Partitions, func(p int32) bool {
 			tp := topic.Partition{Topic: t.Topic, Partition: p}
 			again := seen[tp]
 			seen[tp] = true
 			return again
 		})
+		if i, again := at[t.Topic]; again {
+			kept[i].Partitions = append(kept[i].Partitions, t.Partitions...)
+			continue
+		}
+		at[t.Topic] = len(kept)
+		kept = append(kept, t)
 	}
-	return wanted
+	return kept
 }
 
 // fetch reads the offsets of a group: of the topics wanted, or of all if that is nil. It may be asked of every state of a group,

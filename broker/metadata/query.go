@@ -69,7 +69,11 @@ func (q *Query) serve(ctx context.Context, r *api.Request, req *kmsg.MetadataReq
 	}
 	autoCreate := r.Version < 4 || req.AllowAutoTopicCreation
 	asked := make(map[string]bool, len(req.Topics))
+	byID := slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} })
 	for _, t := range req.Topics {
+		if byID && t.TopicID == [16]byte{} {
+			continue // as in Apache Kafka: where there are ids, names do not count
+		}
 		if t.Topic == nil || t.TopicID != [16]byte{} {
 			resp.Topics = append(resp.Topics, v.byID(t.TopicID))
 			continue

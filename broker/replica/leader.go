@@ -24,10 +24,8 @@ func (t *Table) leaderAndISR(ctx context.Context, r *api.Request, req *kmsg.Lead
 	unprepared := t.prepare(ctx, states)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.cfg.Fence.Check(req.ControllerEpoch, req.BrokerEpoch); err != nil {
-		resp.ErrorCode = api.Code(err)
-		return resp, nil
-	}
+	refused := t.cfg.Fence.Check(req.ControllerEpoch, req.BrokerEpoch)
+	resp.ErrorCode = api.Code(refused)
 	c := t.changeLocked()
 	c.unprepared = unprepared
 	for _, ts := range states {
@@ -35,7 +33,10 @@ func (t *Table) leaderAndISR(ctx context.Context, r *api.Request, req *kmsg.Lead
 		for i := range ts.PartitionStates {
 			s := &ts.PartitionStates[i]
 			tp := topic.Partition{Topic: ts.Topic, Partition: s.Partition}
-			err := c.become(tp, ts.TopicID, s)
+			err := refused // which is told of each partition as well
+			if err == nil {
+				err = c.become(tp, ts.TopicID, s)
+			}
 			t.cfg.Logger.Debug().Err(err).Stringer("partition", tp).Int32("controller", req.ControllerID).Int32("controller_epoch", s.ControllerEpoch).
 				Int32("leader", s.Leader).Int32("leader_epoch", s.LeaderEpoch).Int32("partition_epoch", s.ZKVersion).Ints32("isr", s.ISR).Msg("LeaderAndIsr")
 			a := kmsg.NewLeaderAndISRResponseTopicPartition()

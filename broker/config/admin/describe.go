@@ -57,11 +57,17 @@ func Register(r *api.Registry, c Config) *Handlers {
 // DescribeConfigs: versions 0 to 4. Version 1 has sources and synonyms, 3 types and documentation.
 func (h *Handlers) describe(ctx context.Context, _ *api.Request, q *kmsg.DescribeConfigsRequest) (kmsg.Response, error) {
 	resp := q.ResponseKind().(*kmsg.DescribeConfigsResponse)
+	// A type that is none makes the whole request wrong.
+	wrong := slices.ContainsFunc(q.Resources, func(r kmsg.DescribeConfigsRequestResource) bool { return !isType(r.ResourceType) })
 	for _, r := range q.Resources {
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
 		out.ErrorMessage = kmsg.StringPtr("")
-		entries, err := h.entries(ctx, r.ResourceType, r.ResourceName)
+		var entries []config.Entry
+		err := refuse(kerr.InvalidRequest, "%s", kerr.InvalidRequest.Description)
+		if !wrong {
+			entries, err = h.entries(ctx, r.ResourceType, r.ResourceName)
+		}
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = answer(err)
 			if errors.Is(err, kerr.UnknownTopicOrPartition) {
@@ -89,6 +95,14 @@ func (h *Handlers) describe(ctx context.Context, _ *api.Request, q *kmsg.Describ
 		resp.Resources = append(resp.Resources, out)
 	}
 	return resp, nil
+}
+
+func isType(t kmsg.ConfigResourceType) bool {
+	switch t {
+	case kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger, kmsg.ConfigResourceTypeClientMetrics:
+		return true
+	}
+	return false
 }
 
 func row(e config.Entry, q *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {

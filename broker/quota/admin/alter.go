@@ -118,6 +118,9 @@ func (h *handlers) alterOne(ctx context.Context, parts []part, ops []kmsg.AlterC
 			delete(settings, op.Key)
 			continue
 		}
+		if kind == "users" && strings.HasPrefix(op.Key, "SCRAM-SHA-") {
+			return fmt.Errorf("%s is a setting of users, and no quota", op.Key)
+		}
 		if !slices.Contains(keysOf(parts), op.Key) {
 			return refuse(kerr.InvalidRequest, "Invalid configuration key %s", op.Key)
 		}
