@@ -213,8 +213,8 @@ func (h *Handlers) deleteTopics(ctx context.Context, r *api.Request, q *kmsg.Del
 			}
 			a.Topic = &name
 			err = remove(name)
-		case topic.Validate(*t.Topic) != nil:
-			err = kerr.UnknownTopicOrPartition // there is none, and it would be a strange path
+		case !h.Metadata.HasTopic(*t.Topic):
+			err = kerr.UnknownTopicOrPartition // what brokers have forgotten is gone, though its znode may be there for a moment
 		default:
 			err = remove(*t.Topic)
 		}
