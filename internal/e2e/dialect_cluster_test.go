@@ -87,7 +87,7 @@ var clusterCalls = []call{
 
 	{line: txns + "list", needs: "ListTransactions"},
 	{line: txns + "list --duration-filter 1000", needs: "ListTransactions", notOurTool: "3.9 does not have the option", long: true, edit: reduced(`(?s).*`)},
-	{line: txns + "describe --transactional-id nobody", needs: "DescribeTransactions", errs: true},
+	{line: txns + "describe --transactional-id nobody", notOurBroker: "the coordinator of a transactional id is refused until there are transactions", errs: true},
 	{line: txns + "describe-producers --topic watched --partition 0", needs: "DescribeProducers"},
 	{set: "kafka-4", notOurTool: ourDialect, line: txns + "list", needs: "ListTransactions"},
 
