@@ -27,3 +27,6 @@ func Replay(s *store.Store, apply func(index, term uint64, batch []byte) error) 
 	}
 	return last, nil
 }
+
+// Batches calls fn with each batch of requests in an entry of the log.
+func Batches(entry []byte, fn func(batch []byte) error) error { return unpack(entry, fn) }

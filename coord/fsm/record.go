@@ -32,7 +32,7 @@ func unseal(b []byte, what string, sizeMin int) ([]byte, error) {
 		return nil, fmt.Errorf("%s has a wrong checksum", what)
 	}
 	if body[0] != recordVersion {
-		return nil, fmt.Errorf("%s has version %d, this server knows %d", what, body[0], recordVersion)
+		return nil, fmt.Errorf("%s: %w: version %d, this server knows %d", what, tree.ErrVersion, body[0], recordVersion)
 	}
 	return body[1:], nil
 }

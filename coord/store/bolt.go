@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -86,6 +87,8 @@ func (b *bolt) Load(fn LoadFunc) (err error) {
 	if err := b.makeDurable(); err != nil {
 		return err
 	}
+	// A file that is too short faults where it is mapped.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	db, err := b.open(b.path, true)
 	if err != nil {
 		return err
@@ -99,6 +102,9 @@ func (b *bolt) Load(fn LoadFunc) (err error) {
 			}
 		}()
 		h, want, err := readCheckpoint(tx)
+		if errors.Is(err, ErrVersion) {
+			return fmt.Errorf("%s: %w", b.path, err)
+		}
 		if err != nil {
 			return b.damage(err.Error())
 		}
@@ -380,7 +386,7 @@ func readCheckpoint(tx *bbolt.Tx) (h Header, t totals, err error) {
 	}
 	le := binary.LittleEndian
 	if v := le.Uint32(b); v != boltVersion {
-		return h, t, fmt.Errorf("it has format version %d; this program reads version %d: use the program that wrote it", v, boltVersion)
+		return h, t, versionError(uint64(v), boltVersion)
 	}
 	h.Index, h.Term = le.Uint64(b[4:]), le.Uint64(b[12:])
 	t = totals{le.Uint64(b[20:]), le.Uint32(b[28:])}

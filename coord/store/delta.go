@@ -225,7 +225,7 @@ func (d *delta) begin() error {
 		return bad()
 	}
 	if v := le.Uint32(b[8:]); v != deltaVersion {
-		return fmt.Errorf("%s has format version %d; this program reads version %d: use the program that wrote it", d.path, v, deltaVersion)
+		return fmt.Errorf("%s: %w", d.path, versionError(uint64(v), deltaVersion))
 	}
 	d.base, d.h.Index, d.h.Term = le.Uint64(b[12:]), le.Uint64(b[20:]), le.Uint64(b[28:])
 	b = b[36:]

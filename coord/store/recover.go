@@ -235,7 +235,7 @@ func (l *Log) readSegment(firsts []uint64, i int, start bool) error {
 	case !ok || rec.kind != kindSegment || !isHeader:
 		return damage(0, "the segment's header is not valid")
 	case info.version != formatVersion:
-		return fmt.Errorf("%s has format version %d; this program reads version %d: use the program that wrote it", path, info.version, formatVersion)
+		return fmt.Errorf("%s: %w", path, versionError(uint64(info.version), formatVersion))
 	case info.cluster != l.o.Cluster:
 		return fmt.Errorf("%s belongs to the cluster %016x, but this data directory to %016x: a directory was mixed up", path, info.cluster, l.o.Cluster)
 	case rec.index != firsts[i]:

@@ -71,6 +71,16 @@ func (s *Store) open() error {
 		if err := s.o.FS.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
+	}
+	if err := s.lock(dirs); err != nil {
+		return err
+	}
+	return s.identify(dirs)
+}
+
+// lock keeps other processes away.
+func (s *Store) lock(dirs []string) error {
+	for _, dir := range dirs {
 		l, err := s.o.FS.Lock(filepath.Join(dir, "lock"))
 		if errors.Is(err, fs.ErrLocked) {
 			return fmt.Errorf("another coordinator is running on the directory %s, and two would overwrite each other's data. "+
@@ -81,7 +91,7 @@ func (s *Store) open() error {
 		}
 		s.locks = append(s.locks, l)
 	}
-	return s.identify(dirs)
+	return nil
 }
 
 // identify reads the meta file, or writes it at the first start.
@@ -90,6 +100,9 @@ func (s *Store) identify(dirs []string) error {
 	b, err := fs.ReadFile(s.o.FS, path, 4096)
 	if err == nil {
 		s.meta, err = parseMeta(b)
+		if errors.Is(err, ErrVersion) {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 		if err != nil {
 			return &DamageError{File: path, Offset: -1, Reason: err.Error(), Way: "Restore the file from a copy"}
 		}
@@ -194,7 +207,10 @@ func parseMeta(b []byte) (meta, error) {
 		keys[k] = v
 	}
 	if v := keys["version"]; v != strconv.Itoa(formatVersion) {
-		return m, fmt.Errorf("version is %q, this program reads %d: use the program that wrote it", v, formatVersion)
+		if n, err := strconv.ParseUint(v, 10, 32); err == nil {
+			return m, versionError(n, formatVersion)
+		}
+		return m, fmt.Errorf("version is %q, not a number", v)
 	}
 	var err error
 	if m.cluster, err = strconv.ParseUint(keys["cluster"], 16, 64); err != nil {
@@ -213,6 +229,13 @@ func parseMeta(b []byte) (meta, error) {
 		return m, fmt.Errorf("log is %q, not new, open or import", keys["log"])
 	}
 	return m, nil
+}
+
+// ErrVersion says that a file has another format: that is no damage, and nothing that a repair may touch.
+var ErrVersion = errors.New("it was written by another version of this program")
+
+func versionError(has, reads uint64) error {
+	return fmt.Errorf("%w: it has format version %d, and this one reads %d. To go on without it would lose what it holds: start the version that wrote it", ErrVersion, has, reads)
 }
 
 // Cluster is the random number that all files of this coordinator carry. Member is this member's number in its group.

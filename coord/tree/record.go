@@ -2,6 +2,7 @@ package tree
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"math"
@@ -14,6 +15,9 @@ const (
 	recordNullData = 1
 	recordHead     = 1 + 1 + 4 + 5*8 + 3*4 + 8
 )
+
+// ErrVersion says that a record is whole, but of another format.
+var ErrVersion = errors.New("it was written by another version of this program")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -107,7 +111,7 @@ func decodeNode(path string, r []byte) (*Node, error) {
 		return nil, fmt.Errorf("record of node %q has a wrong checksum", path)
 	}
 	if r[0] != recordVersion {
-		return nil, fmt.Errorf("record of node %q has version %d, this server knows %d", path, r[0], recordVersion)
+		return nil, fmt.Errorf("record of node %q: %w: version %d, this server knows %d", path, ErrVersion, r[0], recordVersion)
 	}
 	flags := r[1]
 	n := &Node{acl: aclID(be.Uint32(r[2:]))}
@@ -130,12 +134,15 @@ func decodeNode(path string, r []byte) (*Node, error) {
 
 // LoadACL puts a list back from its record.
 func (t *Tree) LoadACL(key, record []byte) error {
-	if len(key) != 4 || len(record) < 5 || record[0] != recordVersion {
+	if len(key) != 4 || len(record) < 5 {
 		return fmt.Errorf("record of an access control list is not valid")
 	}
 	body, sum := record[:len(record)-4], binary.BigEndian.Uint32(record[len(record)-4:])
 	if checksum(string(key), body) != sum {
 		return fmt.Errorf("record of access control list %x has a wrong checksum", key)
+	}
+	if record[0] != recordVersion {
+		return fmt.Errorf("record of access control list %x: %w: version %d, this server knows %d", key, ErrVersion, record[0], recordVersion)
 	}
 	id := binary.BigEndian.Uint32(key)
 	if id == math.MaxUint32 {
