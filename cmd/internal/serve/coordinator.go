@@ -35,7 +35,7 @@ ones winning. Without a file it listens on port 2181 and keeps its data where Zo
 		},
 	}
 	cmd.Flags().StringArrayVar(&overrides, "override", nil, overrideUsage)
-	cmd.AddCommand(Import(), Export(), Check(), Repair())
+	cmd.AddCommand(Import(), Export(), Check(), Repair(), Dump())
 	return cmd
 }
 

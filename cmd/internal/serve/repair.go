@@ -58,7 +58,7 @@ on far above all that were ever given, as far as the files tell; clients that we
 			for _, path := range kept {
 				fmt.Fprintf(out, "kept          %s\n", path)
 			}
-			if err != nil {
+			if err = errors.Join(err, r.Close()); err != nil {
 				return err
 			}
 			if _, err := coord.OpenOffline(c.DataDir, c.DataLogDir); err != nil {
