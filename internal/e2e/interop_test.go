@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -75,47 +74,6 @@ func TestApacheBrokerOnOurCoordinator(t *testing.T) {
 	coord.Restart(t)
 	Run(t, time.Minute, "", Apache(t, "kafka-3.9", "kafka-topics", "--bootstrap-server", b.Address, "--create", "--topic", "u", "--partitions", "1")...)
 	b.Stop(t)
-}
-
-// TestApacheCluster lets three Apache Kafka brokers replicate on our coordinator, through the death of leaders, controllers and of
-// the coordinator itself.
-func TestApacheCluster(t *testing.T) {
-	if !Long() {
-		t.Skip("three JVMs on two cores: in the long form only")
-	}
-	coord := Coordinator(t)
-	c := connect(t, coord.Address)
-	var brokers []*Server
-	var addresses []string
-	for id := range 3 {
-		b := Kafka(t, t.TempDir(), id, coord.Address, "zookeeper.session.timeout.ms=6000", "offsets.topic.num.partitions=3")
-		brokers, addresses = append(brokers, b), append(addresses, b.Address)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	resp, err := kadm.NewClient(Client(t, addresses[0])).CreateTopic(ctx, 6, 3, map[string]*string{"min.insync.replicas": ptr("2")}, "replicated")
-	if err != nil || resp.Err != nil {
-		t.Fatal(err, resp.Err)
-	}
-	l := startTrickle(t, strings.Join(addresses, ","), "replicated")
-	l.progress(t, 500)
-	for id, b := range brokers {
-		b.Kill()
-		if id == 1 {
-			coord.Kill()
-			coord.Restart(t)
-		}
-		Await(t, time.Minute, "the registration vanishes", func() error { return absent(c, fmt.Sprint("/brokers/ids/", id)) })
-		l.progress(t, 500)
-		b.Restart(t)
-		Await(t, time.Minute, "every replica is in sync", func() error { return inSync(t, b.Address, "replicated", 3) })
-		l.progress(t, 500)
-	}
-	l.finish(t)
-	for _, b := range brokers {
-		b.Stop(t)
-	}
-	Result(t, "three Apache brokers on our coordinator, each killed once, and the coordinator: %d records acknowledged, all there once", len(l.place))
 }
 
 // inSync is nil if all partitions of a topic have so many in-sync replicas.

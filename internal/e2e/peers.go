@@ -72,6 +72,7 @@ var tools = map[string][]string{
 	"kafka-delegation-tokens":   {"org.apache.kafka.tools.DelegationTokenCommand", "kafka.admin.DelegationTokenCommand"},
 	"kafka-features":            {"org.apache.kafka.tools.FeatureCommand", "kafka.admin.FeatureCommand"},
 	"kafka-cluster":             {"org.apache.kafka.tools.ClusterTool", "kafka.tools.ClusterTool"},
+	"kafka-reassign-partitions": {"org.apache.kafka.tools.reassign.ReassignPartitionsCommand", "kafka.admin.ReassignPartitionsCommand"},
 	"kafka-acls":                {"org.apache.kafka.tools.AclCommand", "kafka.admin.AclCommand"},
 	"zkCli":                     {"org.apache.zookeeper.ZooKeeperMain"},
 	"zookeeper-shell":           {"org.apache.zookeeper.ZooKeeperMainWithTlsSupportForKafka", "org.apache.zookeeper.ZooKeeperMain"},

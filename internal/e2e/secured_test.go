@@ -179,7 +179,7 @@ func TestApacheBrokerOnSecuredCoordinator(t *testing.T) {
 	dir := t.TempDir()
 	login := jaas(t, dir, "kafka")
 	coord := Coordinator(t, saslProvider, superDigest, "java.security.auth.login.config="+login)
-	b := kafkaWith(t, dir, coord.Address, []string{"-Djava.security.auth.login.config=" + login},
+	b := kafkaWith(t, "kafka-3.9", dir, 0, coord.Address, []string{"-Djava.security.auth.login.config=" + login},
 		"zookeeper.set.acl=true", "authorizer.class.name=kafka.security.authorizer.AclAuthorizer", "super.users=User:ANONYMOUS")
 	c := connect(t, coord.Address)
 	if err := c.AddAuth("digest", []byte("super:admin")); err != nil {

@@ -125,14 +125,14 @@ func BrokerOn(t testing.TB, dir string, id int, zk string, lines ...string) *Ser
 // Kafka starts an Apache Kafka 3.9 broker in ZooKeeper mode whose log.dirs is DIR/data.
 func Kafka(t testing.TB, dir string, id int, zk string, lines ...string) *Server {
 	t.Helper()
-	Peers(t, "kafka-3.9")
-	return broker(t, fmt.Sprint("Kafka ", id), dir, id, zk, lines, func(cfg string) []string { return java(t, "kafka-3.9", "kafka.Kafka", cfg) })
+	return kafkaWith(t, "kafka-3.9", dir, id, zk, nil, lines...)
 }
 
-// kafkaWith is Kafka 0 with options of the JVM.
-func kafkaWith(t testing.TB, dir, zk string, flags []string, lines ...string) *Server {
+// kafkaWith is Kafka of a set, with options of the JVM.
+func kafkaWith(t testing.TB, set, dir string, id int, zk string, flags []string, lines ...string) *Server {
 	t.Helper()
-	return broker(t, "Kafka 0", dir, 0, zk, lines, func(cfg string) []string { return withFlags(java(t, "kafka-3.9", "kafka.Kafka", cfg), flags...) })
+	Peers(t, set)
+	return broker(t, fmt.Sprint("Kafka ", id), dir, id, zk, lines, func(cfg string) []string { return withFlags(java(t, set, "kafka.Kafka", cfg), flags...) })
 }
 
 func broker(t testing.TB, name, dir string, id int, zk string, lines []string, command func(cfg string) []string) *Server {

@@ -45,8 +45,9 @@ func (z *ZooKeeper) Flags(f *pflag.FlagSet) {
 // Tree is a session with its chroot. Safe for concurrent use.
 type Tree struct {
 	*zk.Conn
-	root string // "" or a path without a slash at its end
-	wg   sync.WaitGroup
+	Connect string // what it was opened with
+	root    string // "" or a path without a slash at its end
+	wg      sync.WaitGroup
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced with each change of state
@@ -79,7 +80,7 @@ func (z *ZooKeeper) Open(ctx context.Context) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tree{root: chroot, secure: secure, changed: make(chan struct{}), lasting: map[string]int32{}}
+	t := &Tree{Connect: z.Connect, root: chroot, secure: secure, changed: make(chan struct{}), lasting: map[string]int32{}}
 	conn, events, err := zk.Connect(servers, session, zk.WithLogger(silent{}), zk.WithLogInfo(false), zk.WithMaxConnBufferSize(64<<20), zk.WithDialer(t.dial))
 	if err != nil {
 		return nil, unreachable("ZooKeeper", z.Connect, "--zookeeper", err)

@@ -35,9 +35,6 @@ func newLines(in io.Reader, out io.Writer, complete func(words []string) []strin
 		io.Reader
 		io.Writer
 	}{in, out}, "")
-	if w, h, err := term.GetSize(l.fd); err == nil {
-		_ = l.t.SetSize(w, h)
-	}
 	l.t.AutoCompleteCallback = func(line string, pos int, key rune) (string, int, bool) {
 		if key != '\t' {
 			return "", 0, false
@@ -96,6 +93,9 @@ func (l *lines) read(prompt string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = term.Restore(l.fd, state) }()
+	if w, h, err := term.GetSize(l.fd); err == nil && w > 0 && h > 0 { // it may have changed since the last line
+		_ = l.t.SetSize(w, h)
+	}
 	l.t.SetPrompt(prompt)
 	line, err := l.t.ReadLine()
 	l.t.SetPrompt("")

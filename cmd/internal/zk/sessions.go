@@ -54,9 +54,13 @@ dump, which a server answers if its 4lw.commands.whitelist has them; or with --a
 				return err
 			}
 		} else {
-			servers, _, err := znode.ParseConnect(z.Connect)
+			connect := z.Connect
+			if t, ok := cmd.Context().Value(sessionKey{}).(*client.Tree); ok {
+				connect = t.Connect
+			}
+			servers, _, err := znode.ParseConnect(connect)
 			if err != nil {
-				return output.Usagef("--zookeeper %s: want host:port,host:port", z.Connect)
+				return output.Usagef("--zookeeper %s: want host:port,host:port", connect)
 			}
 			for _, s := range servers {
 				if err := askWords(ctx, s, all); err != nil {
@@ -169,12 +173,12 @@ func askWords(ctx context.Context, server string, all map[string]*sessionRow) er
 // askAdmin asks the AdminServer for its connections and its ephemeral nodes.
 func askAdmin(ctx context.Context, url string, all map[string]*sessionRow) error {
 	type adminConnection struct {
-		Address  string `json:"remote_socket_address"`
-		ID       string `json:"session_id"`
-		Timeout  int64  `json:"session_timeout"`
-		Received int64  `json:"packets_received"`
-		Sent     int64  `json:"packets_sent"`
-		Last     string `json:"last_operation"`
+		Address  string          `json:"remote_socket_address"`
+		ID       json.RawMessage `json:"session_id"` // a number, or a text
+		Timeout  int64           `json:"session_timeout"`
+		Received int64           `json:"packets_received"`
+		Sent     int64           `json:"packets_sent"`
+		Last     string          `json:"last_operation"`
 	}
 	var cons struct {
 		Plain  []adminConnection `json:"connections"`
@@ -184,10 +188,11 @@ func askAdmin(ctx context.Context, url string, all map[string]*sessionRow) error
 		return err
 	}
 	for _, c := range append(cons.Plain, cons.Secure...) {
-		if c.ID == "" || c.ID == "0x0" {
+		id := hexID(strings.Trim(string(c.ID), `"`))
+		if id == "" || id == "0x0" {
 			continue
 		}
-		s := sessionOf(all, c.ID)
+		s := sessionOf(all, id)
 		s.Address, s.TimeoutMs, s.Received, s.Sent, s.Last = strings.TrimPrefix(c.Address, "/"), c.Timeout, c.Received, c.Sent, c.Last
 	}
 	var dump struct {
@@ -203,7 +208,7 @@ func askAdmin(ctx context.Context, url string, all map[string]*sessionRow) error
 	return nil
 }
 
-// hexID is a session as 0x...; as the key of a map some servers write it in decimal.
+// hexID is a session as 0x...; the AdminServer writes it in decimal.
 func hexID(id string) string {
 	if n, err := strconv.ParseInt(id, 10, 64); err == nil {
 		return "0x" + strconv.FormatUint(uint64(n), 16)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
 
@@ -174,51 +173,6 @@ func (s *shell) on(w *words, f func(path, at string) error) error {
 		return err
 	}
 	return s.explain(f(path, at), path)
-}
-
-// pathFault is what ZooKeeper's client says of a path that cannot be; "": it can.
-func pathFault(path string) string {
-	switch {
-	case path == "":
-		return "Path length must be > 0"
-	case path[0] != '/':
-		return "Path must start with / character"
-	case path == "/":
-		return ""
-	case strings.HasSuffix(path, "/"):
-		return "Path must not end with / character"
-	}
-	why, at, units := "", 0, 0
-	last := '/'
-	for i, r := range path {
-		next, _ := utf8.DecodeRuneInString(path[i+utf8.RuneLen(r):])
-		ends := i+utf8.RuneLen(r) == len(path) || next == '/'
-		before := rune(0)
-		if i >= 2 {
-			before = rune(path[i-2])
-		}
-		switch {
-		case i == 0:
-		case r == 0:
-			why = "null character not allowed"
-		case r == '/' && last == '/':
-			why = "empty node name specified"
-		case r == '.' && ends && (last == '/' || last == '.' && before == '/'):
-			why = "relative paths not allowed"
-		case r < 0x20 || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 && r <= 0xffff || r > 0xffff:
-			why = "invalid character"
-		}
-		if why != "" {
-			at = units
-			break
-		}
-		last = r
-		units++ // Java counts UTF-16 units; what takes two of them is refused
-	}
-	if why == "" {
-		return ""
-	}
-	return fmt.Sprintf("Invalid path string %q caused by %s @%d", path, why, at)
 }
 
 // javaNames are ZooKeeper's codes in the words of its client.

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -180,6 +183,27 @@ func TestLargeTree(t *testing.T) {
 	}
 }
 
+// TestAdminSessions: the answers are those of ZooKeeper 3.9.4.
+func TestAdminSessions(t *testing.T) {
+	admin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/commands/connections":
+			io.WriteString(w, `{"connections":[{"remote_socket_address":"127.0.0.1:5000","session_id":72057594037927937,"session_timeout":30000,"packets_received":3,"packets_sent":2,"last_operation":"PING"}],"secure_connections":[],"error":null}`)
+		case "/commands/dump":
+			io.WriteString(w, `{"session_id_to_ephemeral_paths":{"72057594037927937":["/e"],"72057594037927938":["/f"]},"error":null}`)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	defer admin.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	runAll(t, "localhost:1", []call{
+		{"sessions --admin " + admin.URL, "SESSION            SERVER  CLIENT          TIMEOUT  LAST  EPHEMERALS\n" +
+			"0x100000000000001       -  127.0.0.1:5000  30s      PING  /e\n0x100000000000002       -  -               0s       -     /f\n"},
+		{"sessions --admin " + admin.URL + "/x", "!404"},
+	})
+}
+
 func TestInteractive(t *testing.T) {
 	addr := coordtest.Start(t).Addr().String()
 	cmd := Command()
@@ -187,7 +211,7 @@ func TestInteractive(t *testing.T) {
 	var o, e locked
 	cmd.SetOut(&o)
 	cmd.SetErr(&e)
-	cmd.SetIn(strings.NewReader("create -e /e \"two words\"\nephemerals\n\n# no command\nget /e\nget -w /e\nset /e x\nredo 3\naddauth digest a:b\nwhoami -o json\nfrob\nhistory\nremovewatches /e\nremovewatches /e\nquit\nls\n"))
+	cmd.SetIn(strings.NewReader("create -e /e \"two words\"\nephemerals\n\n# no command\nget /e\nget -w /e\nset /e x\nredo 3\naddauth digest a:b\nwhoami -o json\nfrob\nhistory\nsessions\nremovewatches /e\nremovewatches /e\nquit\nls\n"))
 	cmd.SetArgs([]string{"shell", "-z", addr})
 	err := cmd.ExecuteContext(context.Background())
 	var status output.Status
