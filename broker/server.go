@@ -201,9 +201,13 @@ func (s *Server) openDirs(context.Context) error {
 
 func (s *Server) connect(ctx context.Context) error {
 	c := s.o.Config.ZooKeeper
-	var err error
+	dialer, err := c.Dialer()
+	if err != nil {
+		return err
+	}
 	s.zk, err = znode.Open(ctx, znode.Config{
-		Servers: c.Servers, Chroot: c.Chroot, SessionTimeout: c.SessionTimeout, ConnectTimeout: c.ConnectionTimeout, Logger: s.loggers.Logger(logZooKeeper),
+		Servers: c.Servers, Chroot: c.Chroot, SessionTimeout: c.SessionTimeout, ConnectTimeout: c.ConnectionTimeout, SecureACL: c.SetACL,
+		Dial: dialer.DialContext, Logger: s.loggers.Logger(logZooKeeper),
 	})
 	if err != nil {
 		return fmt.Errorf("no session with ZooKeeper at %s: %w; is it running? `ottla coordinator` starts one, `ottla up` both", c.Connect, err)

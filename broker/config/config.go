@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"ottla/broker/config/keys"
+	"ottla/internal/keystore"
+	"ottla/internal/zkdial"
 )
 
 // Config is everything the broker's keys say, resolved and typed: one immutable snapshot. The static one comes from Load;
@@ -86,6 +88,9 @@ type ZooKeeper struct {
 	SessionTimeout    time.Duration
 	ConnectionTimeout time.Duration
 	MaxInFlight       int32
+	SetACL            bool             // zookeeper.set.acl: nodes belong to the identities of the brokers
+	TLS               *keystore.Client // nil: none
+	Login             *zkdial.Login    // nil: none
 }
 
 // Log is what the log directories need beside the settings of each topic.

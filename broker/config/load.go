@@ -53,6 +53,8 @@ func Load(s Sources) (*Config, []string, error) {
 		return nil, nil, err
 	}
 	l.environment(s.Environ)
+	jvm := systemProperties(s.Environ)
+	l.zooKeeperClient(jvm)
 	if err := l.overrides(s.Overrides); err != nil {
 		return nil, nil, err
 	}
@@ -62,6 +64,9 @@ func Load(s Sources) (*Config, []string, error) {
 		return nil, l.warnings, err
 	}
 	refused, warned := c.reports()
+	if err := c.ZooKeeper.secure(c.values, jvm, s.ReadFile); err != nil {
+		refused = append(refused, err)
+	}
 	if len(refused) > 0 {
 		return nil, l.warnings, errors.Join(refused...)
 	}

@@ -32,7 +32,7 @@ var differs = map[string]string{
 	"listeners=PLAINTEXT://localhost:9092 zookeeper.connect=":                                 "Apache Kafka finds out when it connects",
 	"inter.broker.listener.name=FOO listener.security.protocol.map=FOO listeners=FOO://:9092": "Apache Kafka shows the exception of its substring",
 	"inter.broker.protocol.version=2.8 log.message.format.version=3.9":                        "3.4 to 3.9 are spoken",
-	"zookeeper.set.acl=true":                       "not available",
+	"zookeeper.set.acl=true":                       "no identity to own the nodes; Apache Kafka finds out when it connects",
 	"authorizer.class.name=nope":                   "not available; Apache Kafka loads the class later",
 	"remote.log.storage.system.enable=true":        "not available; Apache Kafka looks for the class later",
 	"inter.broker.protocol.version=2.8":            "3.4 to 3.9 are spoken",
@@ -236,7 +236,7 @@ func TestRefusals(t *testing.T) {
 		"process.roles=broker,controller", "zookeeper.metadata.migration.enable=true", "controller.listener.names=CONTROLLER", "inter.broker.protocol.version=3.3", "inter.broker.protocol.version=0.10.2",
 		"inter.broker.protocol.version=4.0-IV1", "authorizer.class.name=kafka.security.authorizer.AclAuthorizer", "principal.builder.class=x.Y", "security.providers=x.Y",
 		"create.topic.policy.class.name=x.Y", "alter.config.policy.class.name=x.Y", "client.quota.callback.class=x.Y", "config.providers=file", "zookeeper.set.acl=true",
-		"zookeeper.ssl.client.enable=true", "remote.log.storage.system.enable=true",
+		"zookeeper.ssl.crl.enable=true", "zookeeper.ssl.ocsp.enable=true", "remote.log.storage.system.enable=true",
 		"listeners=PLAINTEXT://:9092,SSL://:9093", "listeners=PLAINTEXT://:9092,SASL_SSL://:9093", "listeners=PLAINTEXT://:9092,SASL_PLAINTEXT://:9093",
 		"group.coordinator.rebalance.protocols=consumer", "group.coordinator.rebalance.protocols=classic,consumer",
 	} {

@@ -51,9 +51,8 @@ var refusals = []rule{
 	{"client.quota.callback.class", set("client.quota.callback.class"), "a Java class cannot decide quotas here, so clients would have none"},
 	{"config.providers", set("config.providers"), "values cannot be fetched from configuration providers; ${…} would be taken for the value itself"},
 
-	// Nodes in the coordinator that others must not read or change.
-	{"zookeeper.set.acl", is("zookeeper.set.acl", "true"), "nodes would be made that everybody may change; access lists are not available in this version"},
-	{"zookeeper.ssl.client.enable", is("zookeeper.ssl.client.enable", "true"), "TLS to the coordinator is not available in this version"},
+	{"zookeeper.ssl.crl.enable", is("zookeeper.ssl.crl.enable", "true"), "revocation lists are not looked at, so a revoked certificate would be believed"},
+	{"zookeeper.ssl.ocsp.enable", is("zookeeper.ssl.ocsp.enable", "true"), "OCSP is not spoken, so a revoked certificate would be believed"},
 
 	// How bytes are kept.
 	{"remote.log.storage.system.enable", is("remote.log.storage.system.enable", "true"), "tiered storage is not available; segments would not be copied away"},

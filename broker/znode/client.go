@@ -26,7 +26,9 @@ type Config struct {
 	SessionTimeout time.Duration
 	ConnectTimeout time.Duration // how long Open waits for the first session
 	MaxInFlight    int           // requests of one Batch on the wire at a time; 0: 64
-	// Dial connects to a server; nil: TCP. TLS and SASL go here.
+	// SecureACL gives new nodes to the session's identities (zookeeper.set.acl), see acl.go.
+	SecureACL bool
+	// Dial connects to a server; nil: TCP. TLS and SASL go here, see zkdial.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Logger zerolog.Logger
 }
@@ -190,6 +192,9 @@ func (c *Client) connect(ctx context.Context) (*Session, error) {
 	s.conn, s.ended = conn, ended
 	if err := s.await(ctx); err != nil {
 		s.close()
+		if last := d.lastFailure(); last != nil {
+			err = fmt.Errorf("%w; at last: %w", err, last)
+		}
 		return nil, err
 	}
 	s.id = conn.SessionID()
@@ -224,18 +229,18 @@ func (c *Client) makeChroot(ctx context.Context, s *Session) error {
 	if c.cfg.Chroot == "" {
 		return nil
 	}
-	_, err := s.do(ctx, func(conn *zk.Conn) error { return makeAll(conn, c.cfg.Chroot) })
+	_, err := s.do(ctx, func(conn *zk.Conn) error { return c.makeAll(conn, c.cfg.Chroot) })
 	return pathError("create chroot", c.cfg.Chroot, err)
 }
 
 // makeAll creates a path without regard to the chroot, with null data, and the missing ones above it.
-func makeAll(conn *zk.Conn, path string) error {
-	_, err := conn.Create(path, nil, zk.FlagPersistent, openACL)
+func (c *Client) makeAll(conn *zk.Conn, path string) error {
+	_, err := conn.Create(path, nil, zk.FlagPersistent, c.acl(path))
 	if errors.Is(err, zk.ErrNoNode) && parent(path) != "/" {
-		if err := makeAll(conn, parent(path)); err != nil {
+		if err := c.makeAll(conn, parent(path)); err != nil {
 			return err
 		}
-		_, err = conn.Create(path, nil, zk.FlagPersistent, openACL)
+		_, err = conn.Create(path, nil, zk.FlagPersistent, c.acl(path))
 	}
 	if errors.Is(err, zk.ErrNodeExists) {
 		return nil

@@ -59,7 +59,7 @@ func (s *Session) Elect(ctx context.Context, brokerID int32, now time.Time) (Ele
 	var stat Stat
 	_, err = s.do(ctx, func(conn *zk.Conn) error {
 		results, err := conn.Multi(
-			&zk.CreateRequest{Path: s.path(ControllerPath), Data: node, Acl: openACL, Flags: zk.FlagEphemeral},
+			&zk.CreateRequest{Path: s.path(ControllerPath), Data: node, Acl: s.client.acl(ControllerPath), Flags: zk.FlagEphemeral},
 			&zk.SetDataRequest{Path: s.path(ControllerEpochPath), Data: []byte(strconv.Itoa(int(next))), Version: version},
 		)
 		if err == nil {

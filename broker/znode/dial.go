@@ -49,6 +49,7 @@ type dialer struct {
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	timeout time.Duration // for connecting, and again for the server's answer to the session request
 	failed  bool          // the last attempt: pause before this one
+	failure atomic.Pointer[error]
 }
 
 const quickPause = 100 * time.Millisecond
@@ -72,12 +73,13 @@ func (d *dialer) connect(network, address string, _ time.Duration) (net.Conn, er
 	}
 	tcp, err := d.dial(ctx, network, address)
 	if err != nil {
+		d.failure.Store(&err)
 		return nil, err
 	}
 	s := d.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	conn := &sessionConn{Conn: tcp, handshake: time.Now().Add(d.timeout), closed: make(chan struct{})}
+	conn := &sessionConn{Conn: tcp, dialer: d, handshake: time.Now().Add(d.timeout), closed: make(chan struct{})}
 	if s.watching {
 		conn.watches = make(chan struct{})
 	}
@@ -90,6 +92,14 @@ func (d *dialer) connect(network, address string, _ time.Duration) (net.Conn, er
 	return conn, nil
 }
 
+// lastFailure says why there was no session when last tried, nil if that is not known.
+func (d *dialer) lastFailure() error {
+	if err := d.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // sessionConn is a connection to a server, with two corrections to how the library uses it.
 //
 // It bounds the time that a server may take to grant the session. The library would wait for ten times its read timeout, two
@@ -100,6 +110,7 @@ func (d *dialer) connect(network, address string, _ time.Duration) (net.Conn, er
 // answers, so that one answer could hide all changes between the two connections.
 type sessionConn struct {
 	net.Conn
+	dialer      *dialer
 	handshake   time.Time
 	established atomic.Bool
 
@@ -129,7 +140,12 @@ func (c *sessionConn) Read(b []byte) (int, error) {
 		case <-time.After(watchesWait):
 		}
 	}
-	return c.Conn.Read(b)
+	n, err := c.Conn.Read(b)
+	if err != nil && !c.established.Load() {
+		c.dialer.failure.Store(&err) // such as a login that failed
+		c.dialer.failed = true       // the library dials on the goroutine that reads before there is a session
+	}
+	return n, err
 }
 
 func (c *sessionConn) Write(b []byte) (int, error) {

@@ -9,9 +9,6 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// openACL is the ACL of every node while zookeeper.set.acl is false.
-var openACL = zk.WorldACL(zk.PermAll)
-
 // Get reads a node's data: nil for null data, empty and not nil for empty data. ErrNoNode if there is none: then no watch is
 // set, see Exists.
 func (s *Session) Get(ctx context.Context, path string) (data []byte, stat Stat, err error) {
@@ -241,7 +238,7 @@ func (s *Session) Batch(ctx context.Context, fence Fence, ops []Op) ([]Written, 
 func (s *Session) plain(conn *zk.Conn, op Op, w *Written) error {
 	switch op.kind {
 	case opCreate:
-		made, err := conn.Create(s.path(op.Path), op.Data, op.flags, openACL)
+		made, err := conn.Create(s.path(op.Path), op.Data, op.flags, s.client.acl(op.Path))
 		if err == nil {
 			w.Path = s.strip(made)
 		}
@@ -277,7 +274,7 @@ func (s *Session) fenced(conn *zk.Conn, fence Fence, op Op, w *Written) error {
 func (s *Session) request(op Op) any {
 	switch op.kind {
 	case opCreate:
-		return &zk.CreateRequest{Path: s.path(op.Path), Data: op.Data, Acl: openACL, Flags: op.flags}
+		return &zk.CreateRequest{Path: s.path(op.Path), Data: op.Data, Acl: s.client.acl(op.Path), Flags: op.flags}
 	case opSet:
 		return &zk.SetDataRequest{Path: s.path(op.Path), Data: op.Data, Version: op.Version}
 	default:

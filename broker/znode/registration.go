@@ -190,7 +190,7 @@ func (s *Session) createRegistration(ctx context.Context, b Broker, now time.Tim
 		var stat Stat
 		_, err := s.do(ctx, func(conn *zk.Conn) error {
 			results, err := conn.Multi(
-				&zk.CreateRequest{Path: s.path(path), Acl: openACL, Flags: zk.FlagEphemeral},
+				&zk.CreateRequest{Path: s.path(path), Acl: s.client.acl(path), Flags: zk.FlagEphemeral},
 				&zk.SetDataRequest{Path: s.path(path), Data: data, Version: 0},
 			)
 			if err == nil {

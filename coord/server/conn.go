@@ -8,8 +8,8 @@ import (
 
 	"ottla/coord/acl"
 	"ottla/coord/fsm"
-	"ottla/coord/sasl"
 	"ottla/coord/wire"
+	"ottla/internal/digestmd5"
 )
 
 // conn is one client's connection.
@@ -28,7 +28,7 @@ type conn struct {
 	request fsm.Request
 	sweep   sweep
 
-	exchange *sasl.Digest
+	exchange *digestmd5.Server
 	admitted bool // has an identity that enforce.auth.schemes asks for, or none is
 
 	session   *session // set by the apply loop before connected is sent to

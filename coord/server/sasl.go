@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"ottla/coord/acl"
-	"ottla/coord/sasl"
 	"ottla/coord/wire"
+	"ottla/internal/digestmd5"
 )
 
 // SASL is the login with user and password that DIGEST-MD5 gives.
@@ -38,7 +38,7 @@ func (c *conn) sasl(xid int32, body []byte) bool {
 			c.kill()
 			return false
 		}
-		c.exchange = &sasl.Digest{Nonce: base64.StdEncoding.EncodeToString(nonce[:]), Password: s.Password}
+		c.exchange = &digestmd5.Server{Nonce: base64.StdEncoding.EncodeToString(nonce[:]), Password: s.Password}
 	}
 	answer, err := c.exchange.Next(token)
 	if err != nil {

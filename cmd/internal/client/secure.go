@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"ottla/coord/sasl"
 	"ottla/coord/wire"
+	"ottla/internal/digestmd5"
 	"ottla/internal/jaas"
 	"ottla/internal/keystore"
 )
@@ -154,7 +154,7 @@ var errLogin = errors.New("SASL login failed")
 
 // login proves who the session's client is, on a connection that no one else uses yet.
 func (s *security) login(r *raw) error {
-	l := &sasl.Login{User: s.user, Password: s.password, Nonce: rand.Text()}
+	l := &digestmd5.Login{User: s.user, Password: s.password, Nonce: rand.Text()}
 	token := []byte{}
 	for step := range 2 {
 		body, code, err := r.exchange(xidLogin, wire.OpSASL, wire.AppendBuffer(nil, token))

@@ -1,4 +1,4 @@
-package sasl
+package digestmd5
 
 import "testing"
 
@@ -7,7 +7,7 @@ func TestLogin(t *testing.T) {
 	users := map[string]string{"alice": "secret", `q"u\o`: "p", "ümläut": "grüße", "日本": "語"}
 	lookup := func(user string) (string, bool) { p, ok := users[user]; return p, ok }
 	for user, password := range users {
-		server, client := &Digest{Nonce: "n1", Password: lookup}, &Login{User: user, Password: password, Nonce: "n2"}
+		server, client := &Server{Nonce: "n1", Password: lookup}, &Login{User: user, Password: password, Nonce: "n2"}
 		challenge, err := server.Next(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -30,7 +30,7 @@ func TestLogin(t *testing.T) {
 			t.Error("a server that does not know the password was believed")
 		}
 	}
-	server, client := &Digest{Nonce: "n1", Password: lookup}, &Login{User: "alice", Password: "wrong", Nonce: "n2"}
+	server, client := &Server{Nonce: "n1", Password: lookup}, &Login{User: "alice", Password: "wrong", Nonce: "n2"}
 	challenge, _ := server.Next(nil)
 	token, _ := client.Answer(challenge)
 	if _, err := server.Next(token); err == nil {

@@ -1,4 +1,4 @@
-package sasl
+package digestmd5
 
 import (
 	"crypto/subtle"

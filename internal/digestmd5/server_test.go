@@ -1,4 +1,4 @@
-package sasl
+package digestmd5
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ const (
 		`response=8afc3a748446c922118e3b6cc5bcc60c,qop=auth,authzid="kafka"`
 )
 
-func kafka() *Digest {
-	return &Digest{Nonce: kafkaNonce, Password: func(user string) (string, bool) { return "kafka-secret", user == "kafka" }}
+func kafka() *Server {
+	return &Server{Nonce: kafkaNonce, Password: func(user string) (string, bool) { return "kafka-secret", user == "kafka" }}
 }
 
 func TestRecordedExchange(t *testing.T) {
@@ -92,7 +92,7 @@ func FuzzNext(f *testing.F) {
 	f.Add([]byte(kafkaAnswer))
 	f.Add([]byte(`a="\`))
 	f.Fuzz(func(t *testing.T, token []byte) {
-		d := &Digest{Nonce: "n", Password: func(string) (string, bool) { return "p", false }}
+		d := &Server{Nonce: "n", Password: func(string) (string, bool) { return "p", false }}
 		d.Next(nil)
 		if _, err := d.Next(token); err == nil {
 			t.Error("a user who does not exist was let in")

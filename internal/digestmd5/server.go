@@ -1,5 +1,5 @@
-// Package sasl is both sides of DIGEST-MD5 (RFC 2831), the only SASL mechanism with passwords that ZooKeeper has, as it and its clients
-// speak it: Digest is the server's, Login the client's.
+// Package digestmd5 is both sides of DIGEST-MD5 (RFC 2831), the only SASL mechanism with passwords that ZooKeeper has, as it and its clients
+// speak it: Server is the server's, Login the client's.
 //
 //	client   nothing, or something that is ignored
 //	server   realm="zk-sasl-md5",nonce="…",charset=utf-8,algorithm=md5-sess
@@ -8,7 +8,7 @@
 //
 // The fields of the client's answer come in any order, quoted or bare. The Java client sends its name as authzid too, which is hashed and
 // otherwise ignored; kazoo sends none. The package is pure: the nonce comes from the caller.
-package sasl
+package digestmd5
 
 import (
 	"crypto/md5"
@@ -23,8 +23,8 @@ import (
 // Realm is the only one; it is a name that clients know, not a domain.
 const Realm = "zk-sasl-md5"
 
-// Digest is one exchange. The zero value with Nonce and Password set begins one. Not safe for concurrent use.
-type Digest struct {
+// Server is one exchange. The zero value with Nonce and Password set begins one. Not safe for concurrent use.
+type Server struct {
 	// Nonce is what the client has to hash; never used twice, not to be guessed.
 	Nonce string
 	// Password looks a user up.
@@ -53,7 +53,7 @@ var (
 const tokenMax = 4096
 
 // Next takes the client's token and returns the answer to it. After an error the exchange is over.
-func (d *Digest) Next(token []byte) (answer []byte, err error) {
+func (d *Server) Next(token []byte) (answer []byte, err error) {
 	switch d.state {
 	case begin:
 		d.state = challenged
@@ -70,9 +70,9 @@ func (d *Digest) Next(token []byte) (answer []byte, err error) {
 }
 
 // User is who the client has proven to be. False: nobody yet.
-func (d *Digest) User() (string, bool) { return d.user, d.state == done }
+func (d *Server) User() (string, bool) { return d.user, d.state == done }
 
-func (d *Digest) verify(token []byte) ([]byte, error) {
+func (d *Server) verify(token []byte) ([]byte, error) {
 	if len(token) > tokenMax {
 		return nil, errors.New("the answer is too long")
 	}
