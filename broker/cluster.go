@@ -58,6 +58,7 @@ func (s *Server) reconfigured(c config.Change) {
 	s.table.Reconfigure(func(name string) bool { return c.Topic == "" || name == c.Topic })
 	if c.Topic == "" {
 		s.cleaner.Reconfigure(cleanerSettings(c.New))
+		s.meters.requests.SetSlow(c.New.SlowRequest)
 	}
 	if s.controller == nil || !slices.Contains(c.Keys, "unclean.leader.election.enable") {
 		return

@@ -15,6 +15,7 @@ const (
 	logNetwork       = "kafka.network.SocketServer"
 	logConnections   = "kafka.network.ConnectionQuotas"
 	logRequests      = "kafka.request.logger"
+	logArrivals      = "kafka.server.KafkaApis" // each request, at TRACE
 	logReplicas      = "state.change.logger"
 	logController    = "kafka.controller.KafkaController"
 	logControllerOut = "kafka.controller.ControllerChannelManager" // its requests, and ours to it

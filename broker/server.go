@@ -75,6 +75,8 @@ type Server struct {
 	changes    *znode.ConfigChanges
 	features   *features
 	quotas     *quotas
+	plane      *dataplane.Plane
+	meters     *meters
 
 	dirFailures chan dirFailure
 
@@ -99,7 +101,7 @@ func New(o Options) *Server {
 	}
 	set := newLoggers(o)
 	return &Server{
-		o: o, log: set.Logger(logServer), loggers: set, id: o.Config.BrokerID,
+		o: o, log: set.Logger(logServer), loggers: set, meters: newMeters(), id: o.Config.BrokerID,
 		dirFailures: make(chan dirFailure, len(o.Config.Log.Dirs)), failed: make(chan error, 1),
 	}
 }
@@ -130,10 +132,12 @@ func (s *Server) Start(ctx context.Context) error {
 		s.connect, s.openDirs, s.identify, s.load, s.bind, s.register, s.lead, s.follow, s.serve,
 	} {
 		if err := step(ctx); err != nil {
+			s.meters.state.Store(int32(notRunning))
 			s.unwind(context.WithoutCancel(ctx))
 			return err
 		}
 	}
+	s.meters.state.Store(int32(running))
 	s.log.Info().Int32("broker", s.id).Str("cluster", s.clusterID).Dur("took", time.Since(begin)).Msg("broker started")
 	return nil
 }
@@ -141,12 +145,15 @@ func (s *Server) Start(ctx context.Context) error {
 // Close stops the broker. Partitions that can be led elsewhere are handed over first; what was accepted is finished, as far as
 // ctx allows. The error names what did not end as it should; data is on the disk all the same, or the next start recovers it.
 func (s *Server) Close(ctx context.Context) error {
+	s.meters.state.Store(int32(pendingControlledShutdown))
 	if s.config.Config().Controller.ControlledShutdown {
 		if err := s.handOver(ctx); err != nil {
 			s.log.Warn().Err(err).Msg("controlled shutdown did not succeed; stopping all the same")
 		}
 	}
+	s.meters.state.Store(int32(shuttingDown))
 	err := s.unwind(ctx)
+	s.meters.state.Store(int32(notRunning))
 	s.log.Info().Int32("broker", s.id).Err(err).Msg("broker stopped")
 	return err
 }
@@ -189,7 +196,7 @@ func (s *Server) openDirs(context.Context) error {
 	s.dirs, err = logdir.Open(logdir.Config{
 		FS: s.o.FS, Dirs: c.Log.Dirs, RecoveryThreads: int(c.Log.RecoveryThreads), IOThreads: int(c.Network.IOThreads),
 		RetentionCheckEvery: c.Log.RetentionCheck, RetentionDelay: max(c.Log.InitialTaskDelay, 1), ProducerExpiryEvery: c.ProducerIDExpirationRun, Now: s.o.Now, Logger: s.loggers.Logger(logDirs),
-		OnDirFailure: s.dirFailed,
+		OnDirFailure: s.dirFailed, Flushed: s.meters.took(s.meters.flushes),
 	})
 	if err != nil {
 		return err
@@ -207,7 +214,7 @@ func (s *Server) connect(ctx context.Context) error {
 	}
 	s.zk, err = znode.Open(ctx, znode.Config{
 		Servers: c.Servers, Chroot: c.Chroot, SessionTimeout: c.SessionTimeout, ConnectTimeout: c.ConnectionTimeout, SecureACL: c.SetACL,
-		Dial: dialer.DialContext, Logger: s.loggers.Logger(logZooKeeper),
+		Dial: dialer.DialContext, Answered: s.meters.took(s.meters.zk), Logger: s.loggers.Logger(logZooKeeper),
 	})
 	if err != nil {
 		return fmt.Errorf("no session with ZooKeeper at %s: %w; is it running? `ottla coordinator` starts one, `ottla up` both", c.Connect, err)
@@ -246,6 +253,7 @@ func (s *Server) identify(ctx context.Context) error {
 
 // load reads the dynamic configuration and the logs.
 func (s *Server) load(ctx context.Context) error {
+	s.meters.state.Store(int32(recovering))
 	session, err := s.zk.Session(ctx)
 	if err != nil {
 		return err
@@ -298,6 +306,8 @@ func (s *Server) bind(ctx context.Context) error {
 	for _, l := range c.Network.Listeners {
 		nc.Listeners = append(nc.Listeners, network.Listener{Name: l.Name, Addr: net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port)))})
 	}
+	s.meters.requests = s.observe(func() time.Duration { return s.network.Elapsed() })
+	nc.Observer = s.meters.requests
 	s.network = network.New(nc)
 	if err := s.network.Bind(); err != nil {
 		return fmt.Errorf("%w; if another broker or an earlier run of this one has the address, stop it or set `listeners` to another port", err)
@@ -338,7 +348,7 @@ func (s *Server) handlers(reg *api.Registry) {
 	s.config.Subscribe(s.relimitConnections)
 	(&metadata.Updater{Store: s.metadata, Fence: s.fence, Deleted: s.deleted}).Register(reg)
 	(&metadata.Query{Store: s.metadata, ClusterID: s.clusterID, AutoCreate: s.autoCreate()}).Register(reg)
-	dataplane.Register(reg, dataplane.Config{
+	s.plane = dataplane.Register(reg, dataplane.Config{
 		Replicas: s.table, Metadata: dataCluster{s.metadata}, FetchMaxBytes: int(c.FetchMaxBytes), FetchSessionsMax: int(c.FetchSessions),
 		Quotas: s.quotas, SyncTimeout: c.RequestTimeout, Now: s.o.Now, Random: rand.Read,
 	})
@@ -388,7 +398,8 @@ func (s *Server) lead(ctx context.Context) error {
 		RebalanceInterval: c.Controller.ImbalanceCheck, RebalancePercentage: int(c.Controller.ImbalancePercentage),
 		Unclean: func(name string) bool { return s.config.Topic(name).UncleanElection },
 		Peer:    peer.Config{ClientID: strconv.Itoa(int(s.id)), Timeout: c.Controller.SocketTimeout, Logger: s.loggers.Logger(logControllerOut)},
-		Now:     s.o.Now, Random: rand.Read, Logger: s.loggers.Logger(logController),
+		Handled: s.meters.handled, Queued: s.meters.took(s.meters.queue),
+		Now: s.o.Now, Random: rand.Read, Logger: s.loggers.Logger(logController),
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"ottla/coord/admin"
@@ -194,6 +195,9 @@ func (s *Server) Addr() net.Addr {
 	}
 	return s.listener.Addr()
 }
+
+// Metrics are the coordinator's, for Prometheus, under ZooKeeper's names.
+func (s *Server) Metrics() prometheus.Collector { return admin.Collector(s.clients) }
 
 // SecureAddr is where clients with TLS connect to, nil if there is no port of their own.
 func (s *Server) SecureAddr() net.Addr {

@@ -132,6 +132,13 @@ func (l *Log) Producers() []producer.Entry {
 	return l.producers.Entries()
 }
 
+// ProducerCount is how many producers are remembered.
+func (l *Log) ProducerCount() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.producers.Len()
+}
+
 // Generation changes with every truncation, when it begins and when it ends.
 func (l *Log) Generation() uint64 { return l.generation.Load() }
 

@@ -74,6 +74,9 @@ type Options struct {
 	// ExpireEvery is how often Housekeep looks for idle producers (producer.id.expiration.check.interval.ms); 0 means 10 minutes.
 	ExpireEvery time.Duration
 
+	// Flushed, if not nil, is told how long each sync of a segment took.
+	Flushed func(took time.Duration)
+
 	Now    func() time.Time
 	Logger zerolog.Logger
 	// Random returns a number in [0, n), for segment.jitter.ms; nil means math/rand.

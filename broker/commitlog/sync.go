@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -186,9 +187,14 @@ func (l *Log) syncSegments(segs []*segment, from, end int64) error {
 			return fmt.Errorf("%w: %w", errNotTried, err)
 		}
 		l.o.IO.Acquire()
+		begin := time.Now()
 		err = h.file.Datasync()
+		took := time.Since(begin)
 		l.o.IO.Release()
 		h.release()
+		if l.o.Flushed != nil {
+			l.o.Flushed(took)
+		}
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package compact
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +59,10 @@ type Status struct {
 	Uncleanable int       // logs that it has given up, until the next start
 	Cleaned     int64     // rounds that went through
 	Failed      int64     // rounds that did not
+
+	// Of the last round that went through: the share of the log that was written anew, of the map that was used, and how long it took.
+	Recopied, MapUse float64
+	Took             time.Duration
 }
 
 // New returns a cleaner that does nothing yet.
@@ -133,6 +139,13 @@ func (c *Cleaner) Status() Status {
 	return s
 }
 
+// Uncleanable are the logs that it has given up, until the next start.
+func (c *Cleaner) Uncleanable() []*commitlog.Log {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.bad))
+}
+
 // backoffMin keeps a thread from spinning, whatever log.cleaner.backoff.ms says.
 const backoffMin = 10 * time.Millisecond
 
@@ -172,6 +185,9 @@ func (c *Cleaner) once(ctx context.Context, w *worker) bool {
 	switch {
 	case err == nil:
 		c.count(&c.status.Cleaned)
+		c.mu.Lock()
+		c.status.Recopied, c.status.MapUse, c.status.Took = float64(r.after)/float64(max(r.before, 1)), r.utilization, r.indexed+r.cleant
+		c.mu.Unlock()
 		c.report(name, &r)
 		return r.to > r.from
 	case errors.Is(err, errStopped), commitlog.GivenUp(err):

@@ -36,6 +36,7 @@ func build(v *values) (*Config, error) {
 		ProducerIDExpiration: ms("producer.id.expiration.ms"), ProducerIDExpirationRun: ms("producer.id.expiration.check.interval.ms"),
 		QuotaWindows: v.int("quota.window.num"), QuotaWindow: seconds(int64(v.int("quota.window.size.seconds"))),
 		ControllerQuotaWindows: v.int("controller.quota.window.num"), ControllerQuotaWindow: seconds(int64(v.int("controller.quota.window.size.seconds"))),
+		MetricsListener: v.string("ottla.metrics.listener"), SlowRequest: long("ottla.request.slow.ms"),
 		Log: Log{
 			Dirs: logDirs(v), RecoveryThreads: v.int("num.recovery.threads.per.data.dir"),
 			RetentionCheck: long("log.retention.check.interval.ms"), InitialTaskDelay: long("log.initial.task.delay.ms"), FlushScheduler: long("log.flush.scheduler.interval.ms"),
@@ -152,6 +153,10 @@ func (c *Config) check(v *values) []error {
 		if !ok {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
+	}
+	if c.MetricsListener != "" {
+		_, _, err := net.SplitHostPort(c.MetricsListener)
+		require(err == nil, "Invalid value %s for configuration ottla.metrics.listener: it must be host:port, or :port for every interface", c.MetricsListener)
 	}
 	if c.BrokerIDGeneration {
 		require(c.BrokerID >= -1 && c.BrokerID <= c.ReservedBrokerID, "broker.id must be greater than or equal to -1 and not greater than reserved.broker.max.id")

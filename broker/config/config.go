@@ -45,6 +45,9 @@ type Config struct {
 	ControllerQuotaWindows  int32         // controller.quota.window.num
 	ControllerQuotaWindow   time.Duration // controller.quota.window.size.seconds
 
+	MetricsListener string        // ottla.metrics.listener: host:port, "" for none
+	SlowRequest     time.Duration // ottla.request.slow.ms: 0 for none
+
 	values *values
 }
 

@@ -211,7 +211,7 @@ func (l *loader) unknown(name string) {
 func nearest(name string) string {
 	best, distance := "", 3
 	for _, k := range keys.Broker.All() {
-		if k.Internal || max(len(k.Name)-len(name), len(name)-len(k.Name)) >= distance {
+		if k.Internal && !k.Own || max(len(k.Name)-len(name), len(name)-len(k.Name)) >= distance {
 			continue
 		}
 		if d := edits(name, k.Name); d < distance {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"ottla/broker/controller/planner"
 	"ottla/broker/znode"
 )
 
@@ -21,6 +22,9 @@ type Controller struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	active atomic.Bool
+	// unclean counts the unclean elections of the present term, uncleanBefore those of terms that are over.
+	unclean, uncleanBefore atomic.Int64
+	deletions              atomic.Pointer[planner.Deletions]
 
 	// Of the event loop alone:
 	session *znode.Session // nil until there is one
@@ -60,6 +64,20 @@ func (c *Controller) Close() {
 // IsActive says whether this broker is the controller.
 func (c *Controller) IsActive() bool { return c.active.Load() }
 
+// Queue is how many events wait for the event loop.
+func (c *Controller) Queue() int { return c.queue.size() }
+
+// Deletions are what this broker, as controller, has to delete.
+func (c *Controller) Deletions() planner.Deletions {
+	if d := c.deletions.Load(); d != nil && c.IsActive() {
+		return *d
+	}
+	return planner.Deletions{}
+}
+
+// UncleanElections is how often this broker, as controller, has given a partition a leader that was not in sync.
+func (c *Controller) UncleanElections() int64 { return c.uncleanBefore.Load() + c.unclean.Load() }
+
 // UncleanAllowed tells that unclean elections have been allowed for topics, or by default if none is named.
 func (c *Controller) UncleanAllowed(topics ...string) {
 	c.post(func() {
@@ -87,6 +105,9 @@ func (c *Controller) run() {
 			case <-c.ctx.Done():
 			}
 			continue
+		}
+		if told := c.cfg.Queued; told != nil {
+			told(time.Since(t.at))
 		}
 		t.run()
 	}
@@ -232,6 +253,7 @@ func (c *Controller) resign(why string) {
 		return
 	}
 	c.active.Store(false)
+	c.uncleanBefore.Add(c.unclean.Swap(0))
 	c.term.end()
 	c.term = nil
 	c.cfg.Logger.Info().Int32("broker", c.cfg.BrokerID).Str("reason", why).Msg("not controller any more")

@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,6 +18,15 @@ import (
 // middle: of the session, or because there is another controller. The term cannot go on then.
 func (t *term) step(ev planner.Event) (*planner.Shutdown, error) {
 	var done *planner.Shutdown
+	if told := t.c.cfg.Handled; told != nil {
+		begin, first := time.Now(), ev
+		defer func() { told(first, time.Since(begin)) }()
+	}
+	defer func() {
+		deletions := t.plan.Deletions()
+		t.c.deletions.Store(&deletions)
+		t.c.unclean.Store(int64(t.plan.UncleanElections()))
+	}()
 	for {
 		p := t.plan.Step(ev)
 		t.log.Debug().Type("event", ev).Int("writes", len(p.Writes)).Int("requests", len(p.Requests)).Msg("event")

@@ -28,6 +28,10 @@ type Config struct {
 	// by default.
 	Unclean func(topic string) bool
 	Peer    peer.Config
+	// Handled and Queued, if not nil, are told how long an event of the planner's took, and how long what was put into the event
+	// loop's queue waited in it.
+	Handled func(ev planner.Event, took time.Duration)
+	Queued  func(waited time.Duration)
 	Now     func() time.Time
 	// Random fills its argument with random bytes: crypto/rand.Read.
 	Random func([]byte) (int, error)

@@ -1,12 +1,16 @@
 package controller
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // task is something for the event loop. If it does not come to it (the session expired, the controller is closed), drop is
 // called in its place, if there is one.
 type task struct {
 	run  func()
 	drop func()
+	at   time.Time // when it was put into the queue
 }
 
 // queue is the event loop's: unbounded, since those who put tasks in must not block. Watches are one-shot and answers are to
@@ -22,6 +26,7 @@ func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
 
 // put adds a task; it is dropped at once if the queue is closed.
 func (q *queue) put(t task) {
+	t.at = time.Now()
 	q.mu.Lock()
 	closed := q.closed
 	if !closed {
@@ -37,6 +42,7 @@ func (q *queue) put(t task) {
 
 // replace drops all that waits and puts t in its place.
 func (q *queue) replace(t task) {
+	t.at = time.Now()
 	q.mu.Lock()
 	dropped, closed := q.tasks, q.closed
 	if !closed {
@@ -62,6 +68,13 @@ func (q *queue) take() (t task, ok bool) {
 	q.tasks[0] = task{}
 	q.tasks = q.tasks[1:]
 	return t, true
+}
+
+// size is how many tasks wait.
+func (q *queue) size() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.tasks)
 }
 
 func (q *queue) close() {

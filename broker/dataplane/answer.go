@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"ottla/broker/api"
+	"ottla/broker/metrics"
 	"ottla/broker/network"
 	"ottla/broker/partition"
 )
@@ -198,9 +199,22 @@ func (f *fetch) Stream(w api.Writer) error {
 		if err != nil {
 			return err
 		}
+		if t := c.part.p.Traffic(); f.replica < 0 {
+			t.BytesOut.Add(int64(c.part.size))
+		} else {
+			t.ReplicatedOut.Add(int64(c.part.size))
+		}
 	}
 	_, err := w.Write(f.head[at:])
 	return err
+}
+
+// ErrorCodes counts the codes of the answer: its own, and one for each partition.
+func (f *fetch) ErrorCodes(to metrics.Counter) {
+	to.Count(number(f.code))
+	for i := range f.parts {
+		to.Count(number(f.parts[i].code))
+	}
 }
 
 // Close implements api.Streamed.

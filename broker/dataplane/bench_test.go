@@ -16,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"ottla/broker/commitlog"
+	"ottla/broker/metrics"
+	"ottla/broker/network"
 	"ottla/broker/record"
 )
 
@@ -77,7 +79,10 @@ func exchangeRaw(b *testing.B, tb *testBroker, conns, depth int, frame func(conn
 }
 
 func benchBroker(b *testing.B) *testBroker {
-	tb := newTestBroker(b, nil)
+	var tb *testBroker
+	tb = newTestBroker(b, func(c *network.Config) { // as a broker has it
+		c.Observer = metrics.NewRequests(new(metrics.RequestLog), func() time.Duration { return tb.net.Elapsed() })
+	})
 	tb.make(topicSpec{name: "t", leaders: []int32{0, 0, 0, 0}})
 	return tb
 }

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -17,7 +18,10 @@ const deleteRecordsMax = 2
 
 // deletes serves DeleteRecords: each partition's log start moves at once, and the answer waits until all replicas that are alive have
 // followed, at most for the request's timeout (REQUEST_TIMED_OUT).
-type deletes struct{ cfg Config }
+type deletes struct {
+	cfg     Config
+	waiting *atomic.Int64 // requests
+}
 
 // deletion is one partition of a request.
 type deletion struct {
@@ -61,6 +65,8 @@ func (h *deletes) handle(ctx context.Context, _ *api.Request, q *kmsg.DeleteReco
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
+	h.waiting.Add(1)
+	defer h.waiting.Add(-1)
 	return resp, wait(ctx, waiting, time.Duration(q.TimeoutMillis)*time.Millisecond)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,7 +117,7 @@ func TestDeleteRecordsWaits(t *testing.T) {
 	}
 	// The wait is for others, and no time of the client's.
 	waits := new(api.Waits)
-	h := &deletes{Config{Replicas: b, Metadata: b, Now: b.now, Random: rand.Read}}
+	h := &deletes{cfg: Config{Replicas: b, Metadata: b, Now: b.now, Random: rand.Read}, waiting: new(atomic.Int64)}
 	if _, err := h.handle(api.WithWaits(context.Background(), waits), nil, deleteRequest(2, 50*time.Millisecond, "pair", map[int32]int64{0: -1})); err != nil || waits.Total() < 50*time.Millisecond {
 		t.Errorf("of 50 ms %v were waited: %v", waits.Total(), err)
 	}

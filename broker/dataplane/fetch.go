@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -33,10 +34,13 @@ type fetcher struct {
 	scale    scale
 	// gate lets fetches that were woken together read in turn, so that the producer that woke them is not last in line.
 	gate *purgatory.Turnstile
+
+	waiting atomic.Int64    // requests
+	expired [2]atomic.Int64 // of consumers, and of followers
 }
 
 func newFetcher(cfg Config) *fetcher {
-	return &fetcher{cfg, newSessions(cfg), newScale(), purgatory.NewTurnstile(max(1, runtime.GOMAXPROCS(0)/2))}
+	return &fetcher{cfg: cfg, sessions: newSessions(cfg), scale: newScale(), gate: purgatory.NewTurnstile(max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 func (h *fetcher) handle(ctx context.Context, req *api.Request) (api.Response, error) {
@@ -103,6 +107,7 @@ func (h *fetcher) find(f *fetch) {
 			part.code = kerr.InconsistentTopicID
 		default:
 			part.p = p
+			p.Traffic().Fetches.Add(1)
 		}
 	}
 }
@@ -135,7 +140,9 @@ func (h *fetcher) read(f *fetch) {
 		part.q.MaxBytes, part.q.MinOne = max(0, min(int(part.max), left)), one
 		if err := part.p.Read(&part.q, &part.r); err != nil {
 			part.drop() // also what an earlier read had found
-			part.code = code(err)
+			if part.code = code(err); isFault(part.code) {
+				part.p.Traffic().FailedFetches.Add(1)
+			}
 			continue
 		}
 		part.code = nil
@@ -208,6 +215,7 @@ func (h *fetcher) convert(f *fetch, part *fetchPart, left *int) {
 			return
 		}
 		if part.size = len(part.converted); part.size > 0 || next <= q.Offset {
+			part.p.Traffic().FetchConversions.Add(1)
 			return
 		}
 		part.r.Slice.Release()
@@ -311,6 +319,8 @@ func (f *fetch) empty() {
 func (h *fetcher) waitOnce(ctx context.Context, f *fetch, timeout time.Duration) bool {
 	f.drop()
 	f.choosePlaces()
+	h.waiting.Add(1)
+	defer h.waiting.Add(-1)
 	w := purgatory.Watch(f.places, timeout, h.gate, f.mayHaveEnough)
 	defer w.Forget() // also if the read panics: a turn that is not given back would be missing for ever
 	begin := time.Now()
@@ -323,6 +333,9 @@ func (h *fetcher) waitOnce(ctx context.Context, f *fetch, timeout time.Duration)
 	api.Waited(ctx, waited)
 	h.read(f)
 	w.Leave()
+	if w.Outcome() == purgatory.Expired {
+		h.expired[f.class()].Add(1)
+	}
 	return w.Outcome() == purgatory.Completed
 }
 

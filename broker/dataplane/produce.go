@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -32,11 +33,12 @@ const noTransactions = "Transactions are not supported by this version of the br
 
 // Produce serves Produce requests.
 type Produce struct {
-	cfg Config
+	cfg     Config
+	waiting *atomic.Int64 // requests
 }
 
 // Register adds Produce 0-11, Fetch 0-17, ListOffsets 0-9, DeleteRecords 0-2, OffsetForLeaderEpoch 0-4 and DescribeProducers 0.
-func Register(r *api.Registry, cfg Config) {
+func Register(r *api.Registry, cfg Config) *Plane {
 	if cfg.FetchMaxBytes == 0 {
 		cfg.FetchMaxBytes = 57671680
 	}
@@ -49,14 +51,16 @@ func Register(r *api.Registry, cfg Config) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	p := &Produce{cfg}
-	r.Add(api.Entry{Key: keyProduce, Max: produceMax, Sweep: p.sweep})
 	f := newFetcher(cfg)
+	plane := &Plane{fetcher: f}
+	p := &Produce{cfg: cfg, waiting: &plane.produces}
+	r.Add(api.Entry{Key: keyProduce, Max: produceMax, Sweep: p.sweep})
 	r.Add(api.Entry{Key: keyFetch, Max: fetchMax, Handle: f.handle})
 	api.Register(r, 0, listOffsetsMax, (&offsets{cfg}).handle)
-	api.Register(r, 0, deleteRecordsMax, (&deletes{cfg}).handle)
+	api.Register(r, 0, deleteRecordsMax, (&deletes{cfg, &plane.deletes}).handle)
 	api.Register(r, 0, 4, (&epochs{cfg}).handle)
 	api.Register(r, 0, 0, (&producers{cfg}).handle)
+	return plane
 }
 
 // round is the scratch space of one sweep.
@@ -96,6 +100,7 @@ func (h *Produce) sweep(_ context.Context, reqs []*api.Request) []api.Answer {
 		for _, part := range g.parts {
 			part.epoch, part.start = epoch, part.set.LogStartOffset
 			if part.set.Err != nil {
+				countRefused(g.p.Traffic(), 0, part.set.Err)
 				part.refuse(part.set.Err)
 			}
 		}
@@ -224,11 +229,16 @@ func (h *Produce) judge(q *produce, name string, part *producePart, admin bool) 
 		return kerr.NotLeaderForPartition
 	}
 	part.p = p
+	p.Traffic().Produces.Add(1)
 	o := p.ValidateOptions(q.version)
 	o.Batches = part.header[:0]
 	v, err := record.Validate(part.records, o)
 	if err != nil {
+		countRefused(p.Traffic(), len(part.records), err)
 		return err
+	}
+	if v.Converted {
+		p.Traffic().ProduceConversions.Add(1)
 	}
 	part.set = commitlog.AppendSet{Records: v.Records, Batches: v.Batches, ClientOrigin: true, LogAppendTime: v.LogAppendTime}
 	if len(v.Batches) == 0 { // old messages, and none of them
@@ -284,6 +294,7 @@ func (q *produce) watch() {
 		}
 	}
 	if len(q.places) > 0 {
+		q.handler.waiting.Add(1)
 		q.waiter = purgatory.Watch(q.places, timeout, nil, q.acknowledged)
 	}
 }
@@ -329,6 +340,7 @@ func (q *produce) Ready() <-chan struct{} {
 func (q *produce) Result() (api.Response, error) {
 	if q.waiter != nil {
 		q.waiter.Forget()
+		q.handler.waiting.Add(-1)
 		for i := range q.parts {
 			if part := &q.parts[i]; part.waits && !part.settle(q.acks) {
 				part.fail(kerr.RequestTimedOut)

@@ -8,6 +8,7 @@ import (
 
 	"ottla/broker/api"
 	"ottla/broker/commitlog"
+	"ottla/broker/metrics"
 	"ottla/broker/partition"
 	"ottla/broker/purgatory"
 	"ottla/broker/record"
@@ -121,6 +122,13 @@ func (q *produce) decode(body []byte, version int16) error {
 		return errCut
 	}
 	return nil
+}
+
+// ErrorCodes counts the codes of the answer, one for each partition.
+func (q *produce) ErrorCodes(to metrics.Counter) {
+	for i := range q.parts {
+		to.Count(number(q.parts[i].code))
+	}
 }
 
 // AppendTo implements api.Response. It ends the request.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -318,7 +319,7 @@ func TestProducerThatGoesAway(t *testing.T) {
 func TestPendingAnswerKeepsNoRecords(t *testing.T) {
 	b := newTestBroker(t, nil)
 	pair(b)
-	h := &Produce{Config{Replicas: b, Metadata: b, Now: b.now}}
+	h := &Produce{cfg: Config{Replicas: b, Metadata: b, Now: b.now}, waiting: new(atomic.Int64)}
 	req := &api.Request{Version: 9, Body: produceOne(9, -1, "pair", 0, batch(t, record.None, "a")).AppendTo(nil), Conn: &api.Conn{}}
 	a := h.sweep(context.Background(), []*api.Request{req})[0]
 	q := a.(*produce)

@@ -28,6 +28,8 @@ type sessions struct {
 	mu    sync.Mutex
 	byID  map[int32]*session
 	bytes [2]int // of all sessions; of followers in the second
+
+	evicted int64
 }
 
 // sessionBytesMax bounds what sessions remember; a partition takes partBytes and its topic's name.
@@ -262,6 +264,7 @@ func (ss *sessions) create(f *fetch) *session {
 		if !ss.evictLocked(s) {
 			return nil
 		}
+		ss.evicted++
 	}
 	for s.id <= 0 || ss.byID[s.id] != nil {
 		var b [4]byte

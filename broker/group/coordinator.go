@@ -209,12 +209,44 @@ func (c *Coordinator) shard(ctx context.Context, group string) (*shard, *kerr.Er
 	return nil, kerr.CoordinatorLoadInProgress
 }
 
+// Loading is how many partitions are being loaded.
+func (c *Coordinator) Loading() (n int) {
+	for _, s := range c.served() {
+		if !s.isLoaded() {
+			n++
+		}
+	}
+	return n
+}
+
 // loading says whether the group's partition is being loaded.
 func (c *Coordinator) loading(group string) bool {
 	c.mu.Lock()
 	s := c.shards[topic.CoordinatorPartition(group, c.partitionCount())]
 	c.mu.Unlock()
 	return s != nil && !s.isLoaded()
+}
+
+// Counts are the numbers of a coordinator's groups.
+type Counts struct {
+	Groups  map[classic.State]int
+	Offsets int // stored
+	Members int
+}
+
+// Counts counts the groups that are served.
+func (c *Coordinator) Counts() Counts {
+	n := Counts{Groups: map[classic.State]int{}}
+	for _, s := range c.served() {
+		s.mu.Lock()
+		for _, e := range s.groups {
+			n.Groups[e.group.State()]++
+			n.Offsets += e.group.OffsetCount()
+			n.Members += e.group.MemberCount()
+		}
+		s.mu.Unlock()
+	}
+	return n
 }
 
 // now is the time for a step.

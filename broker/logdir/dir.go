@@ -169,6 +169,7 @@ func (d *dir) openLog(p topic.Partition, s commitlog.Settings, fresh bool, m *Ma
 	o := commitlog.Options{
 		FS: d.fs, Dir: filepath.Join(d.path, p.String()), Partition: p, Settings: s, CleanShutdown: d.clean || fresh,
 		Now: m.c.Now, Logger: m.c.Logger, Cache: m.cache, IO: d.tokens, SnapshotEveryBytes: m.c.SnapshotEveryBytes, ExpireEvery: m.c.ProducerExpiryEvery, OnFailure: func(err error) { m.failed(d, err) },
+		Flushed: m.c.Flushed,
 	}
 	if !fresh { // else these speak of a log of this name that was deleted
 		o.RecoveryPoint, o.LogStartOffset = d.points[p], d.starts[p]

@@ -29,6 +29,7 @@ type Config struct {
 	SnapshotEveryBytes  int64         // as of commitlog.Options
 	Now                 func() time.Time
 	Logger              zerolog.Logger
+	Flushed             func(took time.Duration) // as of commitlog.Options
 	// OnDirFailure is called once for each directory that goes offline after Open, without a lock held. May be nil.
 	OnDirFailure func(dir string, err error)
 }
@@ -203,6 +204,16 @@ func (m *Manager) CheckpointedHighWatermark(p topic.Partition) int64 {
 	defer m.mu.RUnlock()
 	return m.hw[p]
 }
+
+// OfflineCount is how many partitions were in directories that are offline.
+func (m *Manager) OfflineCount() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.offline)
+}
+
+// DirOf is the log directory that a log lies in.
+func DirOf(l *commitlog.Log) string { return filepath.Dir(l.Dir()) }
 
 // DirStatus describes one log directory.
 type DirStatus struct {

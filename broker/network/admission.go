@@ -31,13 +31,13 @@ func (s *Server) enter(nc *net.TCPConn, listener string) bool {
 		return true
 	}
 	ip := address(nc)
-	if wait := limits.Arrive(listener, s.elapsed()); wait > 0 && !s.sleep(wait) {
+	if wait := limits.Arrive(listener, s.Elapsed()); wait > 0 && !s.sleep(wait) {
 		_ = nc.Close()
 		return false
 	}
 	for {
 		changed := limits.Changed() // before Enter: what changes after it is not missed
-		admission, most, wait := limits.Enter(listener, ip, s.elapsed())
+		admission, most, wait := limits.Enter(listener, ip, s.Elapsed())
 		switch admission {
 		case quota.Admitted:
 			if limits.Protected(listener) {

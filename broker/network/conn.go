@@ -54,7 +54,7 @@ type conn struct {
 	out     output
 	pending pending
 
-	// since is when the connection began to wait for bytes, on the server's own clock (Server.elapsed), 0 while it does not. Read
+	// since is when the connection began to wait for bytes, on the server's own clock (Server.Elapsed), 0 while it does not. Read
 	// by the reaper.
 	since atomic.Int64
 	// partial says that what it waits for is the rest of a request.
@@ -126,6 +126,9 @@ func (c *conn) reap(now time.Duration, contended bool) {
 	}
 	waited := now - time.Duration(since)
 	if c.srv.cfg.MaxIdle > 0 && waited > c.srv.cfg.MaxIdle || contended && c.partial.Load() && waited > c.srv.cfg.RequestTimeout {
+		if c.ctx.Err() == nil {
+			c.srv.counts[c.info.Listener].idle.Add(1)
+		}
 		c.stop()
 	}
 }
@@ -185,7 +188,7 @@ func (c *conn) muted() error {
 	c.out.release()
 	c.trim()
 	c.partial.Store(c.in != nil)
-	c.since.Store(int64(c.srv.elapsed()))
+	c.since.Store(int64(c.srv.Elapsed()))
 	defer c.since.Store(0)
 	for d := c.info.Muted(); d > 0; d = c.info.Muted() {
 		t := time.NewTimer(d)
@@ -351,6 +354,7 @@ func (c *conn) runSweep(h header, rt *route, frame []byte) error {
 	ran := c.now()
 	for i, a := range answers {
 		s := c.span(c.sweep[i], begun, ran)
+		s.together = uint8(n)
 		if err := c.sweptAnswer(c.headers[i], &s, a); err != nil {
 			for _, a := range answers[i+1:] {
 				abandon(a)

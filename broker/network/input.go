@@ -129,7 +129,7 @@ func (c *conn) wait(partial bool) error {
 		}
 	}
 	c.partial.Store(partial)
-	c.since.Store(int64(c.srv.elapsed()))
+	c.since.Store(int64(c.srv.Elapsed()))
 	return nil
 }
 

@@ -26,9 +26,12 @@ type Exchange struct {
 	CorrelationID int32
 	ClientID      string
 	Conn          *api.Conn
-	Follower      bool // a Fetch of a replica (api.Request.Follower)
+	At            time.Duration // when it was over: Server.Elapsed
+	Follower      bool          // a Fetch of a replica (api.Request.Follower)
 	// Bytes of the frames, without their length words. An answer that is not due (acks=0) has none.
 	RequestBytes, AnswerBytes int
+	// Together is how many requests were taken together, this one among them.
+	Together int
 
 	Queue       time.Duration // it was there, and requests before it on the connection were served
 	Local       time.Duration // its handler ran
@@ -43,7 +46,7 @@ func (x *Exchange) Total() time.Duration {
 	return x.Queue + x.Local + x.Remote + x.AnswerQueue + x.Send
 }
 
-// span is an Exchange under way. Its times are the server's (Server.elapsed).
+// span is an Exchange under way. Its times are the server's (Server.Elapsed).
 type span struct {
 	arrived, begun, ran, answered time.Duration
 	waited                        time.Duration // between begun and ran
@@ -51,6 +54,7 @@ type span struct {
 	correlation                   int32
 	client                        string
 	follower, streamed            bool
+	together                      uint8
 	requestBytes, answerBytes     int32
 	throttle                      time.Duration
 }
@@ -64,14 +68,14 @@ func (c *conn) begin(rs ...*api.Request) time.Duration {
 	for _, r := range rs {
 		o.Begin(r)
 	}
-	return c.srv.elapsed()
+	return c.srv.Elapsed()
 }
 
 // span is that of a request whose handler has run.
 func (c *conn) span(r *api.Request, begun, ran time.Duration) span {
 	return span{
 		arrived: c.arrived, begun: begun, ran: ran, answered: ran, key: r.Key, version: r.Version, correlation: r.CorrelationID,
-		client: r.ClientID, follower: r.Follower, requestBytes: int32(r.Size),
+		client: r.ClientID, follower: r.Follower, requestBytes: int32(r.Size), together: 1,
 	}
 }
 
@@ -80,7 +84,7 @@ func (c *conn) now() time.Duration {
 	if c.srv.cfg.Observer == nil {
 		return 0
 	}
-	return c.srv.elapsed()
+	return c.srv.Elapsed()
 }
 
 // unsent are the spans whose answers are written next. They have a place of their own only while there are any.
@@ -134,12 +138,13 @@ func (o *output) forget() {
 	o.unsent = nil
 }
 
-// end tells the observer of a request whose answer was written from begin until now.
+// end tells the observer of a request whose answer was written from begin until now. Called by who uses c.out.
 func (c *conn) end(s *span, begin, now time.Duration) {
-	x := Exchange{
-		Key: s.key, Version: s.version, CorrelationID: s.correlation, ClientID: s.client, Conn: &c.info, Follower: s.follower,
-		RequestBytes: int(s.requestBytes), AnswerBytes: int(s.answerBytes), Throttle: s.throttle,
+	x := &c.out.ended
+	*x = Exchange{
+		Key: s.key, Version: s.version, CorrelationID: s.correlation, ClientID: s.client, Conn: &c.info, At: now, Follower: s.follower,
+		RequestBytes: int(s.requestBytes), AnswerBytes: int(s.answerBytes), Together: int(s.together), Throttle: s.throttle,
 		Queue: s.begun - s.arrived, Local: s.ran - s.begun - s.waited, Remote: s.waited + s.answered - s.ran, AnswerQueue: begin - s.answered, Send: now - begin,
 	}
-	c.srv.cfg.Observer.End(&x)
+	c.srv.cfg.Observer.End(x)
 }

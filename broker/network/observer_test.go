@@ -97,7 +97,7 @@ func TestObserver(t *testing.T) {
 		expect(t, c, 2, "test/next")
 		x := rec.of(t, 1)
 		if x.Key != 3 || x.Version != 1 || x.ClientID != "test" || x.Conn.ClientHost != "127.0.0.1" || x.Follower ||
-			x.RequestBytes != len(frame(3, 1, 1, "work"))-4 || x.AnswerBytes != 4+len("ok") {
+			x.Together != 1 || x.RequestBytes != len(frame(3, 1, 1, "work"))-4 || x.AnswerBytes != 4+len("ok") {
 			t.Errorf("%+v", x)
 		}
 		if x.Remote < 2*pause || x.Local < pause || x.Throttle <= 0 || x.Throttle > pause || x.Queue < 0 || x.AnswerQueue < 0 || x.Send <= 0 {
@@ -116,7 +116,7 @@ func TestObserver(t *testing.T) {
 		expect(t, c, 5, "swept c")
 		for id := int32(3); id <= 6; id++ {
 			x := rec.of(t, id)
-			if waits := id > 3; waits != (x.Remote >= pause) || x.Total() > 10*time.Second {
+			if waits := id > 3; waits != (x.Remote >= pause) || x.Total() > 10*time.Second || x.Together != 4 {
 				t.Errorf("%d: %+v", id, x)
 			}
 			if id == 6 && (x.AnswerBytes != 0 || x.Send != 0) {

@@ -21,9 +21,10 @@ type output struct {
 	// b holds what is not written yet; its memory is held's if that is not nil.
 	b       []byte
 	held    *buffer
-	streamN int64   // bytes of the current Streamed answer so far
-	flushed bool    // something was written since it began
-	unsent  *[]span // of the whole answers in b; nil when there are none
+	streamN int64    // bytes of the current Streamed answer so far
+	flushed bool     // something was written since it began
+	unsent  *[]span  // of the whole answers in b; nil when there are none
+	ended   Exchange // scratch of conn.end
 	writing rawWrite
 	sending sendfile
 }

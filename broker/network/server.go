@@ -79,6 +79,8 @@ type Server struct {
 	refusals  zerolog.BurstSampler // does not let a flood of refused connections be one of the log
 	wg        sync.WaitGroup       // acceptors and reaper
 
+	counts map[string]*listenerCount
+
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
 	connWG sync.WaitGroup // conns; under mu while adding, so that Close cannot miss one
@@ -107,7 +109,10 @@ func New(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{cfg: cfg, log: cfg.Logger, born: time.Now(), conns: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, log: cfg.Logger, born: time.Now(), conns: map[*conn]struct{}{}, counts: map[string]*listenerCount{}}
+	for _, l := range cfg.Listeners {
+		s.counts[l.Name] = new(listenerCount)
+	}
 	s.refusals = zerolog.BurstSampler{Burst: 5, Period: time.Second}
 	s.budget = budget{limit: cfg.InFlightBytes, reserve: cfg.ReservedBytes}
 	s.quit, s.quitNow = context.WithCancel(context.Background())
@@ -151,6 +156,38 @@ func (s *Server) Start() {
 		s.wg.Go(func() { s.accept(ln, s.cfg.Listeners[i].Name) })
 	}
 	s.wg.Go(s.reaper)
+}
+
+// ListenerStats are the connections of one listener.
+type ListenerStats struct {
+	Name           string
+	Open           int
+	Opened, Closed int64 // since the start
+	Idle           int64 // closed because they were
+}
+
+// Stats are the connections, and the memory of requests.
+type Stats struct {
+	Listeners               []ListenerStats // in the order of the configuration
+	MemoryUsed, MemoryLimit int64           // bytes; of Config.InFlightBytes
+}
+
+// listenerCount counts the connections of one listener.
+type listenerCount struct{ opened, closed, idle atomic.Int64 }
+
+// Stats counts.
+func (s *Server) Stats() Stats {
+	var st Stats
+	for _, l := range s.cfg.Listeners {
+		c := s.counts[l.Name]
+		closed := c.closed.Load() // before opened: what is open is never negative
+		opened := c.opened.Load()
+		st.Listeners = append(st.Listeners, ListenerStats{Name: l.Name, Open: int(opened - closed), Opened: opened, Closed: closed, Idle: c.idle.Load()})
+	}
+	s.budget.mu.Lock()
+	defer s.budget.mu.Unlock()
+	st.MemoryUsed, st.MemoryLimit = s.budget.used, s.budget.limit
+	return st
 }
 
 // Connections is the number of open connections.
@@ -205,6 +242,7 @@ func (s *Server) admit(nc *net.TCPConn, listener string) {
 	s.conns[c] = struct{}{}
 	s.connWG.Add(1)
 	s.mu.Unlock()
+	s.counts[listener].opened.Add(1)
 	go func() {
 		defer s.connWG.Done()
 		err := c.serve()
@@ -212,12 +250,13 @@ func (s *Server) admit(nc *net.TCPConn, listener string) {
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
+		s.counts[listener].closed.Add(1)
 		s.leave(c)
 	}()
 }
 
-// elapsed is the time since New, never 0. The wall clock may jump; connections must not be closed for that.
-func (s *Server) elapsed() time.Duration { return time.Since(s.born) + 1 }
+// Elapsed is the time since New, never 0. The wall clock may jump; connections must not be closed for that.
+func (s *Server) Elapsed() time.Duration { return time.Since(s.born) + 1 }
 
 // each calls f for every connection, without the server's mutex held.
 func (s *Server) each(f func(*conn)) {
@@ -243,7 +282,7 @@ func (s *Server) reaper() {
 	for {
 		select {
 		case <-t.C:
-			now, contended := s.elapsed(), s.budget.contended()
+			now, contended := s.Elapsed(), s.budget.contended()
 			s.each(func(c *conn) { c.reap(now, contended) })
 			s.shed()
 		case <-s.quit.Done():

@@ -41,10 +41,11 @@ func (p *Partition) append(in int32, sets []*commitlog.AppendSet, acks []int16) 
 	if err := p.log.Append(role.LeaderEpoch, admitted); err != nil {
 		return role.LeaderEpoch, err
 	}
-	var bytes, sync int64
+	var bytes, messages, sync int64
 	for _, s := range admitted {
 		if s.Err == nil && !s.Duplicate {
 			bytes += int64(len(s.Records))
+			messages += s.LastOffset - s.FirstOffset + 1
 			sync = max(sync, s.SyncTo)
 		}
 	}
@@ -53,6 +54,8 @@ func (p *Partition) append(in int32, sets []*commitlog.AppendSet, acks []int16) 
 	}
 	end := p.log.LogEnd()
 	p.written.Add(bytes)
+	p.traffic.BytesIn.Add(bytes)
+	p.traffic.MessagesIn.Add(messages)
 	syncing := p.log.SyncBeforeAck()
 	p.mu.Lock()
 	p.acks.SetSyncing(syncing)
@@ -140,6 +143,7 @@ func (p *Partition) Commit(ctx context.Context, leaderEpoch int32, records []byt
 		}
 		set.Batches, rest = append(set.Batches, h), rest[h.Size():]
 	}
+	p.traffic.Produces.Add(1)
 	epoch, err := p.append(leaderEpoch, []*commitlog.AppendSet{&set}, []int16{AcksAll})
 	if err == nil {
 		err = set.Err

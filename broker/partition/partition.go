@@ -38,6 +38,7 @@ type Options struct {
 	// HighWatermark is what replication-offset-checkpoint says, else 0.
 	HighWatermark int64
 	Settings      Settings
+	Traffic       *Traffic         // of the topic; nil: the partition's own
 	LagMax        time.Duration    // replica.lag.time.max.ms
 	Live          func(int32) bool // is the broker alive and not shutting down? nil: none is
 	Now           func() time.Time
@@ -50,6 +51,7 @@ type Partition struct {
 	log  *commitlog.Log
 	now  func() time.Time
 
+	traffic  *Traffic
 	settings atomic.Pointer[Settings]
 	current  atomic.Pointer[Role]
 	hw       atomic.Int64
@@ -82,7 +84,10 @@ type Role struct {
 
 // New returns a partition without a role: it serves nobody before MakeLeader.
 func New(o Options) *Partition {
-	p := &Partition{tp: o.Partition, self: o.Self, log: o.Log, now: o.Now}
+	p := &Partition{tp: o.Partition, self: o.Self, log: o.Log, now: o.Now, traffic: o.Traffic}
+	if p.traffic == nil {
+		p.traffic = new(Traffic)
+	}
 	p.acks = NewAcks(o.Self, o.LagMax, o.Live)
 	p.current.Store(&Role{State: State{Leader: -1, LeaderEpoch: -1, PartitionEpoch: -1}})
 	p.hw.Store(min(max(o.HighWatermark, o.Log.LogStart()), o.Log.LogEnd()))
@@ -97,6 +102,9 @@ func (p *Partition) Name() topic.Partition { return p.tp }
 
 // Log is the partition's log, for reading whole partitions and for upkeep. Appends go through the partition.
 func (p *Partition) Log() *commitlog.Log { return p.log }
+
+// Traffic counts what goes in and out of the partition's topic here.
+func (p *Partition) Traffic() *Traffic { return p.traffic }
 
 // Role is the present role.
 func (p *Partition) Role() *Role { return p.current.Load() }

@@ -56,11 +56,21 @@ type Table struct {
 	hosted atomic.Pointer[map[topic.Partition]*partition.Partition]
 
 	mu sync.Mutex // one change at a time
+
+	counting sync.Mutex
+	traffic  map[string]*topicTraffic
+	gone     partition.Traffic // of topics that are not hosted any more
+}
+
+// topicTraffic is what the hosted partitions of a topic share.
+type topicTraffic struct {
+	partition.Traffic
+	partitions int
 }
 
 // New returns an empty table.
 func New(cfg Config) *Table {
-	t := &Table{cfg: cfg}
+	t := &Table{cfg: cfg, traffic: map[string]*topicTraffic{}}
 	t.hosted.Store(&map[topic.Partition]*partition.Partition{})
 	return t
 }
@@ -168,7 +178,7 @@ func (c *change) open(tp topic.Partition, id topic.ID, isNew bool) (*partition.P
 	log.SetSettings(ls) // of a log that was loaded: the configuration may have changed since
 	p := partition.New(partition.Options{
 		Partition: tp, Self: cfg.Self, Log: log, HighWatermark: cfg.Logs.CheckpointedHighWatermark(tp), Settings: ps,
-		LagMax: cfg.LagMax, Live: c.t.live, Now: cfg.Now,
+		Traffic: c.t.count(tp.Topic), LagMax: cfg.LagMax, Live: c.t.live, Now: cfg.Now,
 	})
 	c.copied()[tp] = p
 	return p, nil
@@ -187,6 +197,7 @@ func (c *change) remove(tp topic.Partition, p *partition.Partition, since int32)
 	led := p.Role().Leads
 	delete(c.copied(), tp)
 	p.Close()
+	c.t.uncount(tp.Topic)
 	if led {
 		c.after = append(c.after, func() { c.t.cfg.Resigned(tp, since) })
 	}
@@ -206,4 +217,41 @@ func (c *change) publish() {
 func (t *Table) live(id int32) bool {
 	_, ok := t.cfg.Metadata.Load().Broker(id)
 	return ok
+}
+
+// count is the topic's traffic, for one more partition.
+func (t *Table) count(name string) *partition.Traffic {
+	t.counting.Lock()
+	defer t.counting.Unlock()
+	c := t.traffic[name]
+	if c == nil {
+		c = new(topicTraffic)
+		t.traffic[name] = c
+	}
+	c.partitions++
+	return &c.Traffic
+}
+
+// uncount is called when one of the topic's partitions is gone. What the last one leaves goes on counting for the broker as a whole.
+func (t *Table) uncount(name string) {
+	t.counting.Lock()
+	defer t.counting.Unlock()
+	c := t.traffic[name]
+	if c.partitions--; c.partitions == 0 {
+		t.gone.Add(&c.Traffic)
+		delete(t.traffic, name)
+	}
+}
+
+// Traffic is what goes in and out, by topic, and of all topics together, those included that are not hosted any more.
+func (t *Table) Traffic() (topics map[string]*partition.Traffic, all *partition.Traffic) {
+	t.counting.Lock()
+	defer t.counting.Unlock()
+	topics, all = make(map[string]*partition.Traffic, len(t.traffic)), new(partition.Traffic)
+	all.Add(&t.gone)
+	for name, c := range t.traffic {
+		topics[name] = &c.Traffic
+		all.Add(&c.Traffic)
+	}
+	return topics, all
 }

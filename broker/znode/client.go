@@ -29,8 +29,10 @@ type Config struct {
 	// SecureACL gives new nodes to the session's identities (zookeeper.set.acl), see acl.go.
 	SecureACL bool
 	// Dial connects to a server; nil: TCP. TLS and SASL go here, see zkdial.
-	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	Logger zerolog.Logger
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Answered, if not nil, is told how long a server took to answer a request.
+	Answered func(took time.Duration)
+	Logger   zerolog.Logger
 }
 
 // Hooks are called around each change of session, in the order of their registration, on the keeper's goroutine: the next
@@ -52,6 +54,7 @@ type Client struct {
 	changed  chan struct{} // closed and replaced when session changes
 	hooks    []Hooks
 	handlers map[watch]Handler
+	stats    Stats
 	queue    []queued
 	queuedC  chan struct{} // has a token while queue may have something
 }
@@ -117,6 +120,33 @@ func (c *Client) OnSession(h Hooks) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hooks = append(c.hooks, h)
+}
+
+// Stats are what happened to the client's sessions.
+type Stats struct {
+	Connects    int64 // to a server that had, or granted, the session
+	Disconnects int64
+	Expires     int64
+	Connected   bool // at this moment
+}
+
+// Stats is what happened so far.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	s, stats := c.session, c.stats
+	c.mu.Unlock()
+	if s != nil {
+		s.mu.Lock()
+		stats.Connected = s.connected
+		s.mu.Unlock()
+	}
+	return stats
+}
+
+func (c *Client) count(f func(*Stats)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.stats)
 }
 
 // Close ends the session at the server, whereby its ephemeral nodes vanish at once, and waits for the Client's goroutines.
@@ -218,6 +248,14 @@ func (s *Session) close() {
 func (c *Client) event(s *Session, ev zk.Event) {
 	switch ev.Type {
 	case zk.EventSession:
+		switch ev.State {
+		case zk.StateHasSession:
+			c.count(func(s *Stats) { s.Connects++ })
+		case zk.StateDisconnected:
+			c.count(func(s *Stats) { s.Disconnects++ })
+		case zk.StateExpired:
+			c.count(func(s *Stats) { s.Expires++ })
+		}
 		s.state(ev.State)
 	case zk.EventNodeCreated, zk.EventNodeDeleted, zk.EventNodeDataChanged, zk.EventNodeChildrenChanged:
 		s.disarm(ev)

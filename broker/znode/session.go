@@ -144,8 +144,12 @@ func (s *Session) do(ctx context.Context, op func(*zk.Conn) error) (lost bool, e
 		if err := s.await(ctx); err != nil {
 			return lost, err
 		}
+		begin := time.Now()
 		err := op(s.conn)
 		if answered(err) {
+			if told := s.client.cfg.Answered; told != nil {
+				told(time.Since(begin))
+			}
 			return lost, err
 		}
 		if dead := s.Err(); dead != nil {

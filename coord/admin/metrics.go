@@ -10,6 +10,9 @@ import (
 	"ottla/coord/server"
 )
 
+// Collector gives a server's metrics to Prometheus.
+func Collector(s *server.Server) prometheus.Collector { return collector{s} }
+
 // collector gives the server's metrics to Prometheus at the moment of a scrape.
 type collector struct{ s *server.Server }
 

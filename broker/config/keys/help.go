@@ -9,7 +9,7 @@ import (
 // WriteHelp prints the documented keys of a table up to an importance: High prints the most important alone, Low all.
 func WriteHelp(w io.Writer, t *Table, upTo Importance) error {
 	for _, k := range t.All() {
-		if k.Internal || k.Importance > upTo {
+		if k.Internal && !k.Own || k.Importance > upTo {
 			continue
 		}
 		if _, err := fmt.Fprintf(w, "%s (%s)\n    %s\n", k.Name, strings.Join(k.facts(t), ", "), k.Doc); err != nil {
@@ -26,7 +26,7 @@ func WriteMarkdown(w io.Writer, t *Table) error {
 	}
 	cell := strings.NewReplacer("|", `\|`, "\n", " ")
 	for _, k := range t.All() {
-		if k.Internal {
+		if k.Internal && !k.Own {
 			continue
 		}
 		def := "`" + cell.Replace(k.Default) + "`"

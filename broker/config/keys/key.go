@@ -59,7 +59,8 @@ type Key struct {
 	Range      Range  // nil: any value of the type
 	Importance Importance
 	Mode       Mode // of broker keys; every topic key may change
-	Internal   bool // not documented by Apache Kafka: left out of DescribeConfigs and help
+	Internal   bool // not documented by Apache Kafka: left out of DescribeConfigs, and of help unless it is ours
+	Own        bool // Apache Kafka does not have it
 	Synonyms   []string
 	Doc        string
 }

@@ -14,7 +14,7 @@ type Table struct {
 
 // The two tables. DynamicOnly are broker keys that exist in /config/brokers alone, never in a file.
 var (
-	Broker      = newTable(networkKeys, serverKeys, logKeys, replicaKeys, groupKeys, zookeeperKeys, securityKeys, kraftKeys, remoteKeys)
+	Broker      = newTable(networkKeys, serverKeys, logKeys, replicaKeys, groupKeys, zookeeperKeys, securityKeys, kraftKeys, remoteKeys, ownKeys)
 	Topic       = newTable(topicKeys)
 	DynamicOnly = newTable(dynamicOnlyKeys)
 )

@@ -65,6 +65,7 @@ func (p *Planner) decideWith(pt *partition, unclean func() bool) (znode.Partitio
 	}
 	if leader, ok := first(pt.assignment.Replicas, live); ok && unclean() {
 		next.Leader, next.ISR, next.Recovering = leader, []int32{leader}, true
+		p.unclean++
 		return next, true
 	}
 	next.Leader = znode.NoLeader

@@ -29,6 +29,7 @@ type Planner struct {
 	waiting []func(Result) // for the writes of the last plan
 	batch   batch
 	plan    Plan
+	unclean int
 }
 
 // New returns a planner that knows nothing: Loaded comes first.
@@ -75,6 +76,36 @@ func (p *Planner) Step(ev Event) Plan {
 		task()
 	}
 	return p.plan
+}
+
+// UncleanElections is how often a partition got a leader that was not in sync.
+func (p *Planner) UncleanElections() int { return p.unclean }
+
+// Deletions are what is to be deleted, and how much of that cannot be for now: a replica whose broker is dead or has refused it.
+type Deletions struct{ Topics, IneligibleTopics, Replicas, IneligibleReplicas int }
+
+// Deletions counts what is to be deleted.
+func (p *Planner) Deletions() (n Deletions) {
+	for _, t := range p.topics {
+		if t.deletion == nil {
+			continue
+		}
+		n.Topics++
+		held := 0
+		for _, st := range t.deletion.replicas {
+			switch st {
+			case failed:
+				held++
+				n.Replicas++
+			case waiting, started:
+				n.Replicas++
+			}
+		}
+		if n.IneligibleReplicas += held; held > 0 {
+			n.IneligibleTopics++
+		}
+	}
+	return n
 }
 
 // Knows says whether the topic is known.

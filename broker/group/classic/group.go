@@ -157,6 +157,12 @@ func (g *Group) Generation() int32 { return g.generation }
 // ProtocolType is the type that all members have, "" when there never was one.
 func (g *Group) ProtocolType() string { return deref(g.protocolType) }
 
+// OffsetCount is how many partitions the group has offsets of.
+func (g *Group) OffsetCount() int { return len(g.offsets) }
+
+// MemberCount is how many members the group has.
+func (g *Group) MemberCount() int { return len(g.members) }
+
 // Next is when a Tick is due at the latest, the zero time when none is.
 func (g *Group) Next() time.Time { return g.next }
 

@@ -10,11 +10,13 @@ import (
 
 	"ottla/broker"
 	"ottla/broker/config"
+	"ottla/internal/monitor"
 )
 
 // Broker is `ottla broker`.
 func Broker() *cobra.Command {
 	var overrides []string
+	var metrics string
 	cmd := &cobra.Command{
 		Use:   "broker [server.properties]",
 		Short: "Run a Kafka broker",
@@ -28,15 +30,20 @@ options, the later ones winning. Without a file it runs on port 9092, with its c
 			if len(args) > 0 {
 				src.File = args[0]
 			}
-			return run(cmd.Context(), func(ctx context.Context, log zerolog.Logger) error { return runBroker(ctx, src, log, nil) })
+			if metrics != "" {
+				src.Overrides = append(src.Overrides, "ottla.metrics.listener="+metrics)
+			}
+			return run(cmd.Context(), func(ctx context.Context, log zerolog.Logger) error { return runBroker(ctx, src, log, nil, nil) })
 		},
 	}
 	cmd.Flags().StringArrayVar(&overrides, "override", nil, overrideUsage)
+	cmd.Flags().StringVar(&metrics, "metrics", "", metricsUsage+" (the key ottla.metrics.listener)")
 	return cmd
 }
 
-// runBroker loads the configuration and serves until ctx ends. ready, if not nil, is told the configuration once it serves.
-func runBroker(ctx context.Context, src config.Sources, log zerolog.Logger, ready func(*config.Config)) error {
+// runBroker loads the configuration and serves until ctx ends. watch, if not nil, is where its metrics and health are shown beside
+// where the configuration wants them. ready, if not nil, is told the configuration once it serves.
+func runBroker(ctx context.Context, src config.Sources, log zerolog.Logger, watch *monitor.Server, ready func(*config.Config)) error {
 	c, warnings, err := config.Load(src)
 	for _, w := range warnings {
 		log.Warn().Msg(w)
@@ -44,7 +51,17 @@ func runBroker(ctx context.Context, src config.Sources, log zerolog.Logger, read
 	if err != nil {
 		return fmt.Errorf("configuration of the broker:\n%w", err)
 	}
-	return broker.New(broker.Options{Config: c, Logger: log, Levels: levels(os.Getenv("KAFKA_LOG4J_LOGGERS"))}).Serve(ctx, grace, func() {
+	s := broker.New(broker.Options{Config: c, Logger: log, Levels: levels(os.Getenv("KAFKA_LOG4J_LOGGERS"))})
+	part := monitor.Part{Name: "broker", Metrics: s.Metrics(), Ready: s.Ready}
+	if watch != nil {
+		watch.Add(part)
+	}
+	_, stop, err := monitored(ctx, c.MetricsListener, log, part)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return s.Serve(ctx, grace, func() {
 		if ready != nil {
 			ready(c)
 		}

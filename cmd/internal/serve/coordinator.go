@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 
 	"github.com/rs/zerolog"
@@ -12,11 +11,13 @@ import (
 	"ottla/cmd/internal/output"
 	"ottla/coord"
 	"ottla/coord/config"
+	"ottla/internal/monitor"
 )
 
 // Coordinator is `ottla coordinator`.
 func Coordinator() *cobra.Command {
 	var overrides []string
+	var metrics string
 	cmd := &cobra.Command{
 		Use:   "coordinator [zoo.cfg]",
 		Short: "Run a coordinator, which is a ZooKeeper server to its clients",
@@ -31,16 +32,20 @@ ones winning. Without a file it listens on port 2181 and keeps its data where Zo
 			if len(args) > 0 {
 				src.File = args[0]
 			}
-			return run(cmd.Context(), func(ctx context.Context, log zerolog.Logger) error { return runCoordinator(ctx, src, log, nil) })
+			return run(cmd.Context(), func(ctx context.Context, log zerolog.Logger) error {
+				return runCoordinator(ctx, src, log, metrics, nil)
+			})
 		},
 	}
 	cmd.Flags().StringArrayVar(&overrides, "override", nil, overrideUsage)
+	cmd.Flags().StringVar(&metrics, "metrics", "", metricsUsage)
 	cmd.AddCommand(Import(), Export(), Check(), Repair(), Dump())
 	return cmd
 }
 
-// runCoordinator loads the configuration and serves until ctx ends. ready, if not nil, is told the address once it serves.
-func runCoordinator(ctx context.Context, src config.Source, log zerolog.Logger, ready func(net.Addr)) error {
+// runCoordinator loads the configuration and serves until ctx ends. metrics is where its metrics and health are shown; "" shows them
+// nowhere. ready, if not nil, is told the server once it serves.
+func runCoordinator(ctx context.Context, src config.Source, log zerolog.Logger, metrics string, ready func(*coord.Server)) error {
 	c, warnings, err := config.Load(src)
 	for _, w := range warnings {
 		log.Warn().Msg(w)
@@ -48,16 +53,29 @@ func runCoordinator(ctx context.Context, src config.Source, log zerolog.Logger, 
 	if err != nil {
 		return fmt.Errorf("configuration of the coordinator:\n%w", err)
 	}
+	watch, stopWatching, err := monitored(ctx, metrics, log)
+	if err != nil {
+		return err
+	}
+	defer stopWatching()
 	s, err := coord.New(coord.Options{Config: c, Logger: log})
 	if err != nil {
 		return err
 	}
+	if watch != nil {
+		watch.Add(coordinatorPart(s))
+	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // Serve returns its error
 	defer stop()
 	if ready != nil {
-		ready(s.Addr())
+		ready(s)
 	}
 	return s.Serve()
+}
+
+// coordinatorPart is a coordinator that serves, for a monitor.
+func coordinatorPart(s *coord.Server) monitor.Part {
+	return monitor.Part{Name: "coordinator", Metrics: s.Metrics()}
 }
 
 // ZooKeeperServerStart is zookeeper-server-start.sh.
@@ -76,7 +94,7 @@ func ZooKeeperServerStart() *cobra.Command {
 			}
 			defer register("zookeeper")()
 			src := config.Source{File: args[0], Env: os.Environ()}
-			return run(cmd.Context(), func(ctx context.Context, log zerolog.Logger) error { return runCoordinator(ctx, src, log, nil) })
+			return run(cmd.Context(), func(ctx context.Context, log zerolog.Logger) error { return runCoordinator(ctx, src, log, "", nil) })
 		},
 	}
 	cmd.Flags().BoolVar(&daemon, "daemon", false, daemonUsage)

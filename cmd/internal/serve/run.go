@@ -13,6 +13,7 @@ import (
 
 	"ottla/cmd/internal/output"
 	"ottla/internal/loggers"
+	"ottla/internal/monitor"
 )
 
 // grace is how long a server may take to stop after the first signal; a second one ends it at once.
@@ -58,6 +59,25 @@ func levels(text string) map[string]string {
 		}
 	}
 	return levels
+}
+
+// metricsUsage describes --metrics.
+const metricsUsage = "answer HTTP at `host:port`: /metrics for Prometheus, /healthz, /readyz"
+
+// monitored shows a server's metrics and health at an address until stop is called; with "" there is no m. From the end of
+// ctx on it is not ready.
+func monitored(ctx context.Context, address string, log zerolog.Logger, parts ...monitor.Part) (m *monitor.Server, stop func(), err error) {
+	if address == "" {
+		return nil, func() {}, nil
+	}
+	if m, err = monitor.Listen(address, log); err != nil {
+		return nil, nil, err
+	}
+	for _, p := range parts {
+		m.Add(p)
+	}
+	forget := context.AfterFunc(ctx, m.Stopping)
+	return m, func() { forget(); m.Close() }, nil
 }
 
 // overrideUsage describes --override.

@@ -27,7 +27,7 @@ func KafkaServerStart() *cobra.Command {
 			}
 			defer register("kafka")()
 			src := config.Sources{File: args[0], Environ: os.Environ(), Overrides: overrides}
-			return run(cmd.Context(), func(ctx context.Context, log zerolog.Logger) error { return runBroker(ctx, src, log, nil) })
+			return run(cmd.Context(), func(ctx context.Context, log zerolog.Logger) error { return runBroker(ctx, src, log, nil, nil) })
 		},
 	}
 	cmd.DisableFlagsInUseLine = true

@@ -15,7 +15,9 @@ import (
 
 	broker "ottla/broker/config"
 	"ottla/cmd/internal/output"
+	coordination "ottla/coord"
 	coordinator "ottla/coord/config"
+	"ottla/internal/monitor"
 )
 
 // pair is what `ottla up` was asked for.
@@ -26,6 +28,7 @@ type pair struct {
 	zookeeper  uint16
 	overrides  []string
 	verbose    bool
+	metrics    string
 	out        io.Writer
 	isTerminal bool
 }
@@ -56,6 +59,7 @@ There is no other copy of the data, so every produce request is on the disk befo
 	f.Uint16Var(&p.kafka, "kafka-port", 9092, "`port` for Kafka clients")
 	f.Uint16Var(&p.zookeeper, "zookeeper-port", 2181, "`port` for ZooKeeper clients")
 	f.StringArrayVar(&p.overrides, "override", nil, "set a `key=value` of the broker; may be repeated")
+	f.StringVar(&p.metrics, "metrics", "", metricsUsage)
 	f.BoolVarP(&p.verbose, "verbose", "v", false, "log everything on a terminal, not only what is wrong")
 	return cmd
 }
@@ -68,14 +72,27 @@ func (p *pair) run(ctx context.Context, log zerolog.Logger) error {
 	coord := log.With().Str("server", "coordinator").Logger()
 	stopping, stop := context.WithCancel(context.WithoutCancel(ctx)) // ends after the broker
 	defer stop()
-	address := make(chan net.Addr, 1)
+	watch, stopWatching, err := monitored(ctx, p.metrics, log)
+	if err != nil {
+		return err
+	}
+	defer stopWatching()
+	if watch != nil {
+		notYet := func() error { return errors.New("starting") }
+		watch.Add(monitor.Part{Name: "coordinator", Ready: notYet})
+		watch.Add(monitor.Part{Name: "broker", Ready: notYet})
+	}
+	started := make(chan *coordination.Server, 1)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- runCoordinator(stopping, p.coordinator(), coord, func(a net.Addr) { address <- a })
+		ended <- runCoordinator(stopping, p.coordinator(), coord, "", func(s *coordination.Server) { started <- s })
 	}()
 	var at net.Addr
 	select {
-	case at = <-address:
+	case s := <-started:
+		if at = s.Addr(); watch != nil {
+			watch.Add(coordinatorPart(s))
+		}
 	case err := <-ended:
 		return err
 	}
@@ -89,7 +106,7 @@ func (p *pair) run(ctx context.Context, log zerolog.Logger) error {
 		failure = <-ended
 		cancel()
 	}()
-	err := runBroker(brokerCtx, p.broker(at), log.With().Str("server", "broker").Logger(), func(c *broker.Config) { p.ready(c, at) })
+	err = runBroker(brokerCtx, p.broker(at), log.With().Str("server", "broker").Logger(), watch, func(c *broker.Config) { p.ready(c, at) })
 	stop()
 	<-over
 	return errors.Join(err, failure)
