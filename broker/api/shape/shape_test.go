@@ -167,6 +167,9 @@ func TestRecordedRequests(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	for _, name := range files {
+		if filepath.Base(filepath.Dir(name)) == "oracle" {
+			continue // odd ones too, on purpose
+		}
 		f, err := os.Open(name)
 		if err != nil {
 			t.Fatal(err)
