@@ -331,6 +331,7 @@ func (h *fetcher) waitOnce(ctx context.Context, f *fetch, timeout time.Duration)
 	waited := time.Since(begin)
 	f.waited += waited
 	api.Waited(ctx, waited)
+	w.Detach() // a wake that is under way looks at what read changes
 	h.read(f)
 	w.Leave()
 	if w.Outcome() == purgatory.Expired {

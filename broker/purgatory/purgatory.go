@@ -148,9 +148,17 @@ func (w *Waiter) Forget() {
 		w.gate.mu.Unlock()
 		w.gate.leave(w)
 	}
+	w.Detach()
+}
+
+// Detach takes a waiter that is done off its keys: no Wake asks for it any more once Detach has returned, so that its owner may change
+// what the question looks at. Called by the owner; more calls do nothing.
+func (w *Waiter) Detach() {
+	w.Cancel()
 	for i := range w.places {
 		w.places[i].key.remove(&w.places[i])
 	}
+	w.places = nil
 }
 
 // Leave lets the next waiter of the turnstile go. Called by who got a Completed waiter with a Turnstile, as soon as it has
