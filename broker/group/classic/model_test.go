@@ -30,7 +30,13 @@ type client struct {
 	ticket     Ticket // what it waits for
 	next       string // what it does next: join, sync, live
 	dead       bool
+
+	replaced bool      // while its first join was parked, which has not been answered since
+	since    time.Time // when
 }
+
+// sessionTimeout is that of all clients.
+const sessionTimeout = 10 * time.Second
 
 // model drives one group with random clients.
 type model struct {
@@ -136,6 +142,7 @@ func (m *model) joined(c *client, r JoinReply) {
 		m.failed(c, r.Err)
 		return
 	}
+	c.replaced = false
 	c.id, c.generation, c.leads, c.roster, c.next = r.MemberID, r.Generation, r.Leader == r.MemberID && !r.SkipAssignment, r.Members, "sync"
 	if was, ok := m.protocols[r.Generation]; ok && was != deref(r.Protocol) {
 		m.t.Fatalf("generation %d has protocol %s for one member and %s for %s", r.Generation, was, deref(r.Protocol), c.id)
@@ -181,7 +188,11 @@ func (m *model) failed(c *client, err *kerr.Error) {
 	case kerr.RebalanceInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator, kerr.IllegalGeneration:
 		c.next = "join"
 	default:
-		if c.diligent {
+		// As in Apache Kafka, one that was replaced while its first join was parked has its session timeout to be answered, though it cannot
+		// send heartbeats meanwhile.
+		expired := err == kerr.UnknownMemberID && c.replaced && m.now.Sub(c.since) >= sessionTimeout
+		c.replaced = false
+		if c.diligent && !expired {
 			m.t.Fatalf("%s (%s) was answered %s", c.name, c.id, err.Message)
 		}
 		c.id, c.next = "", "join"
@@ -197,7 +208,7 @@ func (m *model) act(c *client) {
 	case "join":
 		e := Join{
 			Ticket: t, MemberID: c.id, NewID: fmt.Sprintf("%s-%d", c.name, t), InstanceID: c.instance, ClientID: c.name, ClientHost: "/::1",
-			SessionTimeout: 10 * time.Second, RebalanceTimeout: 30 * time.Second, ProtocolType: ConsumerProtocol,
+			SessionTimeout: sessionTimeout, RebalanceTimeout: 30 * time.Second, ProtocolType: ConsumerProtocol,
 			Protocols: []Protocol{{"range", nil}, {"sticky", nil}}, RequireKnownID: c.known && c.instance == nil, CanSkipAssignment: c.skip,
 		}
 		if len(c.name)%2 == 0 {
@@ -329,6 +340,9 @@ func (m *model) crash(t *rapid.T) {
 // bounce restarts a static member, which has forgotten its id.
 func (m *model) bounce(t *rapid.T) {
 	c := m.pick(t, "who", func(c *client) bool { return c.instance != nil })
+	if old := m.g.byID[m.g.static[*c.instance]]; old != nil && old.isNew {
+		c.replaced, c.since = true, m.now
+	}
 	c.id, c.next, c.ticket = "", "join", 0
 	m.act(c)
 }
